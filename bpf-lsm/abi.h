@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 OR MIT */
+/*
+ * The one source of every layout that kernel and agent share.
+ *
+ * Fixed-width types, explicit padding, no bool, pointer or bit-field. The build
+ * reads these types back from the compiled objects' BTF and compares each size,
+ * offset and field with the mirrors in src/abi.rs: a change here stops the
+ * build there, and names the field. A change of meaning or layout raises
+ * AEGIS_ABI_VERSION.
+ */
+#ifndef AEGIS_ABI_H
+#define AEGIS_ABI_H
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef int s32;
+typedef long long s64;
+
+enum aegis_const {
+	AEGIS_ABI_VERSION = 1,
+	/* Policy generations that the kernel holds at once: the active one, the one
+     being built, and two to go back to. */
+	AEGIS_SLOTS = 4,
+	AEGIS_COMM_BYTES = 16,
+	/* A file name with its NUL: NAME_MAX is 255 in include/uapi/linux/limits.h.
+   */
+	AEGIS_NAME_BYTES = 256,
+	/* Components of a path that an event carries; a deeper path arrives marked as
+     cut. */
+	AEGIS_PATH_DEPTH = 48,
+	/* Room for both paths of an event: most fit the small record, the others get
+     the large one. */
+	AEGIS_SMALL_BYTES = 512,
+	AEGIS_SMALL_NAME_BYTES = 64,
+	AEGIS_LARGE_BYTES = 8192,
+	/* Levels of the cgroup hierarchy that a decision looks at. */
+	AEGIS_CGROUP_DEPTH = 32,
+	/* Longest path, with its NUL, that the tracepoint tier compares. */
+	AEGIS_TRACE_PATH_BYTES = 256,
+};
+
+enum aegis_mode {
+	AEGIS_MODE_OFF = 0,
+	AEGIS_MODE_AUDIT = 1,
+	AEGIS_MODE_ENFORCE = 2,
+};
+
+/* Operations, as bits. */
+enum aegis_op {
+	AEGIS_OP_READ = 1,
+	AEGIS_OP_WRITE = 2,
+	AEGIS_OP_EXEC = 4,
+};
+
+enum aegis_hook {
+	AEGIS_HOOK_NONE = 0,
+	AEGIS_HOOK_FILE_OPEN = 1,
+	AEGIS_HOOK_BPRM_CHECK = 2,
+	AEGIS_HOOK_TRACE_OPEN = 3,
+	AEGIS_HOOK_TRACE_EXEC = 4,
+};
+
+enum aegis_kind {
+	AEGIS_KIND_DENY = 1,
+	AEGIS_KIND_WOULD_DENY = 2,
+};
+
+enum aegis_event_flag {
+	/* The path had more components or bytes than an event carries: the start is
+     missing. */
+	AEGIS_EVENT_PATH_CUT = 1,
+	AEGIS_EVENT_EXE_CUT = 2,
+};
+
+enum aegis_counter {
+	AEGIS_COUNT_DENIED = 0,
+	AEGIS_COUNT_WOULD_DENY = 1,
+	AEGIS_COUNT_ALLOWED_CGROUP = 2,
+	AEGIS_COUNT_SUBMITTED = 3,
+	AEGIS_COUNT_LOST = 4,
+	AEGIS_COUNTERS = 5,
+};
+
+enum aegis_object_flag {
+	/* The rule named device and inode number only: any generation of that number
+     is meant. */
+	AEGIS_OBJECT_ANY_GENERATION = 1,
+};
+
+enum aegis_cgroup_flag {
+	AEGIS_CGROUP_ALLOW = 1,
+};
+
+/* What an inode is to the kernel: s_dev in the kernel's own encoding (major <<
+ * 20 | minor), and i_ino. */
+struct aegis_inode {
+	u64 ino;
+	u32 dev;
+	u32 pad;
+};
+
+/* What the policy says about one inode. */
+struct aegis_object {
+	/* i_generation: a reused inode number has another one. */
+	u32 generation;
+	/* enum aegis_object_flag */
+	u32 flags;
+	/* 1 and up: the position of the rule in the policy. */
+	u32 rule;
+	/* enum aegis_op */
+	u32 ops;
+};
+
+/* What the policy says about one cgroup. */
+struct aegis_cgroup {
+	/* enum aegis_cgroup_flag */
+	u32 flags;
+	u32 pad;
+};
+
+/*
+ * Shared with every program, mapped by the agent. Each field is written by one
+ * aligned store.
+ */
+struct aegis_control {
+	u32 abi;
+	/* enum aegis_mode */
+	u32 mode;
+	/* Policy generation << 8 | slot + 1; 0: no policy. A decision reads it once.
+   */
+	u64 active;
+	/* Non-zero: whatever the mode, only audit. */
+	u32 break_glass;
+	/* The process that proves, and the hook it proves now: the canary is denied
+   * to nobody else, nowhere else. */
+	u32 prover_tgid;
+	u32 prover_hook;
+	u32 pad;
+	struct aegis_inode canary;
+};
+
+/* What the enrolment program saw of the last stat(2) of the enrolling thread.
+ * Each enroller has its own. */
+struct aegis_enrolled {
+	struct aegis_inode inode;
+	u32 generation;
+	/* Grows with each record, so that a stale one is told from a fresh one. */
+	u32 seq;
+	/* The thread whose stat(2) calls are recorded, as the first pid namespace
+   * numbers it. */
+	u32 tid;
+	u32 pad;
+};
+
+/*
+ * An event begins with its kind and size. Behind it come path_len bytes of the
+ * object's path, then exe_len bytes of the executable's, each as NUL-terminated
+ * components from the last to the first, as the kernel walks them. The
+ * tracepoint tier carries the path as the process passed it, in one piece.
+ */
+struct aegis_event {
+	/* enum aegis_kind */
+	u32 kind;
+	/* Bytes of this struct and of what follows. */
+	u32 size;
+	/* CLOCK_BOOTTIME, nanoseconds. */
+	u64 time_ns;
+	u64 policy_generation;
+	u64 cgroup;
+	struct aegis_inode inode;
+	u32 generation;
+	/* enum aegis_hook */
+	u32 hook;
+	/* enum aegis_op */
+	u32 op;
+	/* enum aegis_mode */
+	u32 mode;
+	u32 rule;
+	s32 error;
+	u32 pid;
+	u32 tid;
+	u32 ppid;
+	u32 uid;
+	u32 gid;
+	u32 mount_ns;
+	u32 pid_ns;
+	/* enum aegis_event_flag */
+	u32 flags;
+	u32 path_len;
+	u32 exe_len;
+	u8 comm[AEGIS_COMM_BYTES];
+};
+
+/* A path rule of the tracepoint tier: compared with what the process passed,
+ * NUL-padded. */
+struct aegis_trace_path {
+	u8 path[AEGIS_TRACE_PATH_BYTES];
+};
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 OR MIT */
+/*
+ * The kernel's types, cut down to the fields that are read. CO-RE finds their
+ * real offsets on the kernel at hand, so neither order nor size matters here,
+ * and builds do not depend on the build host's kernel.
+ */
+#ifndef AEGIS_KERNEL_H
+#define AEGIS_KERNEL_H
+
+#include "abi.h"
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct super_block {
+	u32 s_dev;
+};
+
+struct inode {
+	unsigned long i_ino;
+	u32 i_generation;
+	struct super_block *i_sb;
+};
+
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+	struct inode *d_inode;
+};
+
+struct vfsmount {
+	struct dentry *mnt_root;
+};
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+};
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+
+struct file {
+	struct inode *f_inode;
+	u32 f_mode;
+	u32 f_flags;
+	struct path f_path;
+};
+
+struct linux_binprm {
+	struct file *file;
+};
+
+struct ns_common {
+	u32 inum;
+};
+
+struct mnt_namespace {
+	struct ns_common ns;
+};
+
+struct pid_namespace {
+	struct ns_common ns;
+};
+
+struct nsproxy {
+	struct mnt_namespace *mnt_ns;
+};
+
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+struct pid {
+	u32 level;
+	struct upid numbers[];
+};
+
+struct kernfs_node {
+	u64 id;
+};
+
+struct cgroup_subsys_state {
+	struct cgroup_subsys_state *parent;
+};
+
+struct cgroup {
+	struct cgroup_subsys_state self;
+	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
+struct mm_struct {
+	struct file *exe_file;
+};
+
+struct task_struct {
+	int tgid;
+	struct task_struct *real_parent;
+	struct pid *thread_pid;
+	struct nsproxy *nsproxy;
+	struct mm_struct *mm;
+	struct css_set *cgroups;
+};
+
+#pragma clang attribute pop
+
+/* include/linux/fs.h: stable since v2.6.37; __FMODE_EXEC marks the open that an
+ * exec makes (fs/exec.c). */
+enum {
+	FMODE_READ = 0x1,
+	FMODE_WRITE = 0x2,
+	FMODE_EXEC = 0x20,
+};
+
+enum {
+	EPERM = 1,
+};
+
+#endif

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 OR MIT
+/*
+ * The enforcing programs, one a hook for all rules. Each runs unchanged as a
+ * BPF LSM program and as modify-return of the kernel function that calls the
+ * hook: both get the hook's arguments, then the return value so far.
+ *
+ *   file_open            refuses to open a denied inode            claims
+ * file.open.read, file.open.write, file.exec bprm_check_security  refuses to
+ * execute a denied inode         claim  file.exec inode_getattr        records
+ * what stat(2) reached, while the agent enrols paths; never refuses
+ *
+ * A hook returns constants from branches only: the verifier of v6.12 refuses
+ * LSM programs whose return value it cannot bound, and `return cond ? -1 : 0`
+ * compiles to arithmetic. The empty asm keeps clang from folding the branch.
+ */
+#include "event.bpf.h"
+
+#define RETURN_VERDICT(denied)                                                                                         \
+	do {                                                                                                           \
+		if (denied) {                                                                                          \
+			asm volatile("");                                                                              \
+			return -EPERM;                                                                                 \
+		}                                                                                                      \
+		asm volatile("");                                                                                      \
+		return 0;                                                                                              \
+	} while (0)
+
+/* Filled by the enrolment program, mapped by the one enrolling. */
+struct aegis_enrolled enrolled SEC(".data.enrolled");
+
+static __always_inline void identify(struct aegis_inode *id, struct inode *inode)
+{
+	id->ino = inode->i_ino;
+	id->dev = inode->i_sb->s_dev;
+	id->pad = 0;
+}
+
+/* The canary is denied to the prover alone, at the hook under proof alone, in
+ * every mode. */
+static __always_inline int is_canary(const struct aegis_inode *id, u32 hook)
+{
+	return id->ino == control.canary.ino && id->dev == control.canary.dev && control.prover_hook == hook &&
+	       control.prover_tgid == bpf_get_current_pid_tgid() >> 32;
+}
+
+static __always_inline struct aegis_object *find_object(u32 slot, const struct aegis_inode *id, u32 generation)
+{
+	void *set = bpf_map_lookup_elem(&objects, &slot);
+	struct aegis_object *object;
+
+	if (!set)
+		return NULL;
+	object = bpf_map_lookup_elem(set, id);
+	if (!object)
+		return NULL;
+	if (!(object->flags & AEGIS_OBJECT_ANY_GENERATION) && object->generation != generation)
+		return NULL;
+	return object;
+}
+
+/*
+ * Whether the current cgroup, or one above it, is allow-listed. Looked at only
+ * once a rule has matched. Walked by hand: LSM programs have no helper for the
+ * ids above on v5.10.
+ */
+static __always_inline int cgroup_allows(u32 slot)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	void *set = bpf_map_lookup_elem(&cgroups, &slot);
+
+	if (!set)
+		return 0;
+	for (int level = 0; level < AEGIS_CGROUP_DEPTH && cgroup; level++) {
+		u64 id = BPF_CORE_READ(cgroup, kn, id);
+		struct aegis_cgroup *entry = bpf_map_lookup_elem(set, &id);
+		struct cgroup_subsys_state *above;
+
+		if (entry && entry->flags & AEGIS_CGROUP_ALLOW)
+			return 1;
+		above = BPF_CORE_READ(cgroup, self.parent);
+		cgroup = above ? (void *)above - bpf_core_field_offset(struct cgroup, self) : NULL;
+	}
+	return 0;
+}
+
+/*
+ * The decision. Everything it depends on hangs off one read of control.active:
+ * at no instant do two policies apply. Returns non-zero to refuse.
+ */
+static __always_inline int check_inode(struct inode *inode, struct path *path, u32 op, u32 hook)
+{
+	u64 active = *(volatile u64 *)&control.active;
+	u32 mode = *(volatile u32 *)&control.mode;
+	struct decision why = { .hook = hook, .op = op, .path = path };
+	struct aegis_object *object;
+	u32 slot;
+
+	identify(&why.inode, inode);
+	if (is_canary(&why.inode, hook))
+		return 1;
+	if (!active || mode == AEGIS_MODE_OFF)
+		return 0;
+	slot = (active & 0xff) - 1;
+	why.generation = inode->i_generation;
+	object = find_object(slot, &why.inode, why.generation);
+	if (!object || !(object->ops & op))
+		return 0;
+	if (cgroup_allows(slot)) {
+		count(AEGIS_COUNT_ALLOWED_CGROUP);
+		return 0;
+	}
+	why.rule = object->rule;
+	why.policy_generation = active >> 8;
+	why.mode = control.break_glass ? AEGIS_MODE_AUDIT : mode;
+	if (why.mode == AEGIS_MODE_ENFORCE) {
+		why.error = EPERM;
+		count(AEGIS_COUNT_DENIED);
+		emit(&why);
+		return 1;
+	}
+	count(AEGIS_COUNT_WOULD_DENY);
+	emit(&why);
+	return 0;
+}
+
+static __always_inline u32 open_op(struct file *file)
+{
+	u32 op = 0;
+
+	/* The open that execve(2) makes: not a read by the caller. */
+	if (file->f_flags & FMODE_EXEC)
+		return AEGIS_OP_EXEC;
+	if (file->f_mode & FMODE_READ)
+		op |= AEGIS_OP_READ;
+	if (file->f_mode & FMODE_WRITE)
+		op |= AEGIS_OP_WRITE;
+	/* Opened for neither (access mode 3, for ioctl alone): any rule on the file
+   * is meant. */
+	return op ?: AEGIS_OP_READ | AEGIS_OP_WRITE;
+}
+
+SEC("lsm/file_open")
+int file_open(u64 *ctx)
+{
+	struct file *file = (void *)ctx[0];
+
+	RETURN_VERDICT(check_inode(file->f_inode, __builtin_preserve_access_index(&file->f_path), open_op(file),
+				   AEGIS_HOOK_FILE_OPEN));
+}
+
+SEC("lsm/bprm_check_security")
+int bprm_check_security(u64 *ctx)
+{
+	struct linux_binprm *bprm = (void *)ctx[0];
+	struct file *file = bprm->file;
+
+	RETURN_VERDICT(check_inode(file->f_inode, __builtin_preserve_access_index(&file->f_path), AEGIS_OP_EXEC,
+				   AEGIS_HOOK_BPRM_CHECK));
+}
+
+SEC("lsm/inode_getattr")
+int inode_getattr(u64 *ctx)
+{
+	const struct path *path = (void *)ctx[0];
+	struct inode *inode;
+
+	if (enrolled.tid == (u32)bpf_get_current_pid_tgid()) {
+		inode = path->dentry->d_inode;
+		identify(&enrolled.inode, inode);
+		enrolled.generation = inode->i_generation;
+		enrolled.seq += 1;
+	}
+	return 0;
+}
+
+char _license[] SEC("license") = "GPL";

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 OR MIT */
+/* What the programs and the agent share: one control block, the rule sets of
+ * each slot, counters and events. */
+#ifndef AEGIS_MAPS_BPF_H
+#define AEGIS_MAPS_BPF_H
+
+/* First: bpf_helpers.h uses its types. */
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "abi.h"
+
+/* A data section of its own, so that the agent can map it and a decision
+ * reaches it without a lookup. */
+struct aegis_control control SEC(".data.control");
+
+/*
+ * A rule set is two hash maps, each made as large as its policy needs and
+ * frozen once filled. An outer map holds one for each slot; the number of
+ * entries of the inner definition is only a template (kernel v5.10,
+ * 134fede4eecf). Sizes, not types: clang 14 leaves types that only an inner
+ * definition names incomplete in the BTF.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, AEGIS_SLOTS);
+	__type(key, u32);
+	__type(value, u32);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_HASH);
+			__uint(max_entries, 1);
+			__uint(key_size, sizeof(struct aegis_inode));
+			__uint(value_size, sizeof(struct aegis_object));
+		});
+} objects SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, AEGIS_SLOTS);
+	__type(key, u32);
+	__type(value, u32);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_HASH);
+			__uint(max_entries, 1);
+			__uint(key_size, sizeof(u64));
+			__uint(value_size, sizeof(struct aegis_cgroup));
+		});
+} cgroups SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, AEGIS_COUNTERS);
+	__type(key, u32);
+	__type(value, u64);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 * 1024 * 1024);
+} events SEC(".maps");
+
+static __always_inline void count(u32 counter)
+{
+	u64 *value = bpf_map_lookup_elem(&counters, &counter);
+
+	if (value)
+		*value += 1;
+}
+
+#endif

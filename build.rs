@@ -1,0 +1,23 @@
+//! What the binary embeds is made here: BPF objects, the ABI check, the tier contracts.
+
+#[path = "build/abi.rs"]
+mod abi;
+#[path = "build/bpf.rs"]
+mod bpf;
+#[path = "build/tiers.rs"]
+mod tiers;
+
+use std::{error::Error, path::PathBuf};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    bpf::compile("bpf-lsm/lsm.bpf.c", &out.join("lsm.o"))?;
+    bpf::compile("bpf-tracepoint/trace.bpf.c", &out.join("trace.o"))?;
+    bpf::compile("bpf-lsm/layout.bpf.c", &out.join("layout.o"))?;
+    abi::generate(&out.join("layout.o"), &out.join("abi.rs"))?;
+    tiers::generate("tiers", &out.join("tiers.rs"))?;
+    for input in ["build.rs", "build", "bpf-lsm", "bpf-tracepoint", "tiers"] {
+        println!("cargo::rerun-if-changed={input}");
+    }
+    Ok(())
+}

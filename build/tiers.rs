@@ -1,0 +1,170 @@
+//! Turns `tiers/*.toml` into tables of `src/tier.rs`'s types, and refuses contracts that are not whole: each claim in
+//! exactly one of `denies`, `observes`, `cannot`; each denied or observed claim carried by a hook; each failure stated.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    fmt::Write as _,
+    path::Path,
+};
+
+use serde::Deserialize;
+
+/// Strongest first: the order of selection.
+const ORDER: [&str; 3] = ["bpf-lsm", "modify-return", "tracepoint"];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClaimFile {
+    claim: Vec<Claim>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Claim {
+    id: String,
+    text: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tier {
+    name: String,
+    title: String,
+    attach: String,
+    modes: Vec<String>,
+    on_failure: String,
+    mechanism: String,
+    needs: Vec<String>,
+    hook: Vec<Hook>,
+    enrol: Option<Enrol>,
+    claims: Claims,
+    failures: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hook {
+    name: String,
+    target: String,
+    required: bool,
+    carries: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Enrol {
+    program: String,
+    target: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Claims {
+    denies: Vec<String>,
+    observes: Vec<String>,
+    cannot: BTreeMap<String, String>,
+}
+
+/// Reads every file of `directory` and writes the tables to `target`.
+pub(crate) fn generate(directory: &str, target: &Path) -> Result<(), Box<dyn Error>> {
+    let claims: ClaimFile = toml::from_str(&std::fs::read_to_string(format!("{directory}/claims.toml"))?)?;
+    let tiers: Vec<Tier> = ORDER.iter().map(|name| load(directory, name)).collect::<Result<_, _>>()?;
+    let ids: BTreeSet<&str> = claims.claim.iter().map(|claim| claim.id.as_str()).collect();
+    let failures: BTreeSet<&String> = tiers.iter().flat_map(|tier| tier.failures.keys()).collect();
+    for tier in &tiers {
+        check(tier, &ids, &failures)?;
+    }
+    let mut code = String::from(
+        "/// Every claim, in the order of `tiers/claims.toml`.\npub static CLAIMS: &[Claim] = &[\n",
+    );
+    for Claim { id, text } in &claims.claim {
+        writeln!(code, "    Claim {{ id: {id:?}, text: {text:?} }},")?;
+    }
+    code.push_str("];\n\n/// Every tier, strongest first.\npub static TIERS: &[Tier] = &[\n");
+    for tier in &tiers {
+        emit(tier, &mut code)?;
+    }
+    code.push_str("];\n");
+    std::fs::write(target, code)?;
+    Ok(())
+}
+
+fn load(directory: &str, name: &str) -> Result<Tier, Box<dyn Error>> {
+    let path = format!("{directory}/{name}.toml");
+    let tier: Tier =
+        toml::from_str(&std::fs::read_to_string(&path)?).map_err(|error| format!("{path}: {error}"))?;
+    if tier.name == name { Ok(tier) } else { Err(format!("{path}: the name says {}", tier.name).into()) }
+}
+
+fn check(tier: &Tier, ids: &BTreeSet<&str>, failures: &BTreeSet<&String>) -> Result<(), String> {
+    let Tier { name, claims, .. } = tier;
+    let mut sorted = BTreeSet::new();
+    for id in claims.denies.iter().chain(&claims.observes).chain(claims.cannot.keys()) {
+        if !ids.contains(id.as_str()) {
+            return Err(format!("tier {name}: claims.toml has no claim {id}"));
+        }
+        if !sorted.insert(id.as_str()) {
+            return Err(format!("tier {name}: the claim {id} is sorted twice"));
+        }
+    }
+    if let Some(missing) = ids.difference(&sorted).next() {
+        return Err(format!("tier {name}: the claim {missing} is in none of denies, observes, cannot"));
+    }
+    let carried: BTreeSet<&String> = tier.hook.iter().flat_map(|hook| &hook.carries).collect();
+    let held: BTreeSet<&String> = claims.denies.iter().chain(&claims.observes).collect();
+    if let Some(loose) = carried.symmetric_difference(&held).next() {
+        return Err(format!(
+            "tier {name}: the claim {loose} is carried by a hook and not held, or held and not carried"
+        ));
+    }
+    let stated: BTreeSet<&String> = tier.failures.keys().collect();
+    match failures.difference(&stated).next() {
+        Some(missing) => Err(format!("tier {name}: the failure {missing} is not stated")),
+        None => Ok(()),
+    }
+}
+
+fn emit(tier: &Tier, code: &mut String) -> std::fmt::Result {
+    let Tier { name, title, mechanism, needs, claims, .. } = tier;
+    writeln!(code, "    Tier {{ name: {name:?}, title: {title:?}, mechanism: {mechanism:?},")?;
+    writeln!(
+        code,
+        "        attach: Attach::{}, fail_closed: {},",
+        variant(&tier.attach),
+        tier.on_failure == "fail-closed"
+    )?;
+    writeln!(code, "        modes: &[{}],", list(&tier.modes, |mode| format!("Mode::{}", variant(mode))))?;
+    writeln!(code, "        needs: &[{}],", list(needs, |need| format!("Probe::{}", variant(need))))?;
+    writeln!(code, "        hooks: &[")?;
+    for Hook { name, target, required, carries } in &tier.hook {
+        writeln!(
+            code,
+            "            Hook {{ name: {name:?}, target: {target:?}, required: {required}, carries: &{carries:?} }},"
+        )?;
+    }
+    writeln!(code, "        ],")?;
+    match &tier.enrol {
+        Some(Enrol { program, target }) => {
+            writeln!(code, "        enrol: Some(Enrol {{ program: {program:?}, target: {target:?} }}),")?;
+        }
+        None => writeln!(code, "        enrol: None,")?,
+    }
+    writeln!(code, "        denies: &{:?}, observes: &{:?},", claims.denies, claims.observes)?;
+    writeln!(code, "        cannot: &{:?},", claims.cannot.iter().collect::<Vec<_>>())?;
+    writeln!(code, "        failures: &{:?},\n    }},", tier.failures.iter().collect::<Vec<_>>())
+}
+
+fn list(items: &[String], show: impl Fn(&str) -> String) -> String {
+    items.iter().map(|item| show(item)).collect::<Vec<_>>().join(", ")
+}
+
+/// `lsm.load` and `modify-return` become `LsmLoad` and `ModifyReturn`.
+fn variant(name: &str) -> String {
+    name.split(['.', '-', '_'])
+        .filter_map(|word| {
+            let mut letters = word.chars();
+            letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>())
+        })
+        .collect()
+}

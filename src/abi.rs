@@ -1,0 +1,137 @@
+//! Mirrors of `bpf-lsm/abi.h`, which is the source of every layout here.
+//!
+//! The build (`build/abi.rs`) reads that header's types back from BTF: the shared numbers become constants here, and
+//! size, offsets and field list of each struct are compared with its mirror. A difference stops the build and names
+//! the field.
+
+#![expect(missing_docs, reason = "each field is documented once, in bpf-lsm/abi.h")]
+#![expect(unsafe_code, reason = "declaring which types may be read from and written to as plain bytes")]
+
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+// The shared numbers, and the assertions on the layouts below: produced by `build/abi.rs`.
+include!(concat!(env!("OUT_DIR"), "/abi.rs"));
+
+/// A type without padding, references or invalid bit patterns: any bytes of its size are a value of it.
+///
+/// # Safety
+/// The implementor is `repr(C)`, made of integers and of arrays of such types, and has no implicit padding.
+pub unsafe trait Plain: Copy + Default {}
+
+macro_rules! plain {
+    ($($(#[$meta:meta])* struct $name:ident { $($field:ident: $type:ty),* $(,)? })*) => { $(
+        $(#[$meta])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name { $(pub $field: $type),* }
+        // SAFETY: integers only, and the assertion below shows that the fields fill the type.
+        unsafe impl Plain for $name {}
+        const _: () = assert!(size_of::<$name>() == 0 $(+ size_of::<$type>())*, "implicit padding");
+    )* };
+}
+
+plain! {
+    /// `struct aegis_inode`
+    struct Inode { ino: u64, dev: u32, pad: u32 }
+    /// `struct aegis_object`
+    struct Object { generation: u32, flags: u32, rule: u32, ops: u32 }
+    /// `struct aegis_cgroup`
+    struct Cgroup { flags: u32, pad: u32 }
+    /// `struct aegis_event`
+    struct Event {
+        kind: u32,
+        size: u32,
+        time_ns: u64,
+        policy_generation: u64,
+        cgroup: u64,
+        inode: Inode,
+        generation: u32,
+        hook: u32,
+        op: u32,
+        mode: u32,
+        rule: u32,
+        error: i32,
+        pid: u32,
+        tid: u32,
+        ppid: u32,
+        uid: u32,
+        gid: u32,
+        mount_ns: u32,
+        pid_ns: u32,
+        flags: u32,
+        path_len: u32,
+        exe_len: u32,
+        comm: [u8; COMM_BYTES as usize],
+    }
+}
+
+/// `struct aegis_trace_path`
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TracePath {
+    pub path: [u8; TRACE_PATH_BYTES as usize],
+}
+
+impl Default for TracePath {
+    fn default() -> Self {
+        Self { path: [0; TRACE_PATH_BYTES as usize] }
+    }
+}
+
+// SAFETY: an array of bytes.
+unsafe impl Plain for TracePath {}
+// SAFETY: an integer.
+unsafe impl Plain for u64 {}
+
+/// `struct aegis_control`, as mapped: the programs read it while it is written.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Control {
+    pub abi: AtomicU32,
+    pub mode: AtomicU32,
+    pub active: AtomicU64,
+    pub break_glass: AtomicU32,
+    pub prover_tgid: AtomicU32,
+    pub prover_hook: AtomicU32,
+    pub pad: AtomicU32,
+    pub canary: InodeCell,
+}
+
+/// `struct aegis_inode` in mapped memory.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct InodeCell {
+    pub ino: AtomicU64,
+    pub dev: AtomicU32,
+    pub pad: AtomicU32,
+}
+
+/// `struct aegis_enrolled`, as mapped.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Enrolled {
+    pub inode: InodeCell,
+    pub generation: AtomicU32,
+    pub seq: AtomicU32,
+    pub tid: AtomicU32,
+    pub pad: AtomicU32,
+}
+
+/// The bytes of a value.
+pub fn bytes_of<T: Plain>(value: &T) -> &[u8] {
+    // SAFETY: `Plain` has no padding, so every byte of the value is initialised; the borrow keeps it alive.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
+}
+
+/// The bytes of a run of values, as batch operations want them.
+pub fn bytes_of_slice<T: Plain>(values: &[T]) -> &[u8] {
+    // SAFETY: as in `bytes_of`, for each element; slices have no padding between elements.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
+/// Reads a value from the start of `bytes`; `None` when there are too few.
+pub fn read<T: Plain>(bytes: &[u8]) -> Option<T> {
+    let bytes = bytes.get(..size_of::<T>())?;
+    // SAFETY: the slice is as long as `T`, any bytes are a valid `T`, and unaligned reads are allowed here.
+    Some(unsafe { std::ptr::read_unaligned(bytes.as_ptr().cast()) })
+}

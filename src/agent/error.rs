@@ -1,0 +1,134 @@
+//! What can end a run.
+
+use std::{error::Error as _, io, path::PathBuf};
+
+use crate::{
+    confine::ConfineError,
+    enforce::EnforceError,
+    plan::{Refusal, RulesError},
+};
+
+/// Why a run did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// No tier can do what was asked.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The kernel side failed.
+    #[error(transparent)]
+    Enforce(#[from] EnforceError),
+    /// A hook did not refuse its canary.
+    #[error("the proof failed: {}", .0.join("; "))]
+    NotProven(Vec<String>),
+    /// Optional hooks are missing and that was not accepted.
+    #[error("optional hooks did not attach: {}", .hooks.join(", "))]
+    Partial {
+        /// The hooks.
+        hooks: Vec<&'static str>,
+    },
+    /// Programs of an earlier run are in force, and the selected tier cannot take them over.
+    #[error("{} holds programs of an earlier run, which a tier that only observes cannot take over", .dir.display())]
+    PinnedEnforcement {
+        /// Where they are pinned.
+        dir: PathBuf,
+    },
+    /// The policy does not fit this host.
+    #[error("the policy does not fit this host")]
+    Rules(#[from] RulesError),
+    /// The policy could not be read.
+    #[error("{}: the policy could not be read", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The policy is larger than any that is accepted.
+    #[error("{}: the policy is larger than {limit} bytes", .path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit: u64,
+    },
+    /// The policy has faults.
+    #[error("{}: the policy has faults\n{report}", .path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// The faults, rendered.
+        report: String,
+    },
+    /// The policy is not the one that was meant.
+    #[error("{}: the policy's SHA-256 is {found}, not {wanted}", .path.display())]
+    Hash {
+        /// The file.
+        path: PathBuf,
+        /// What was asked for.
+        wanted: String,
+        /// What it is.
+        found: String,
+    },
+    /// Enforcement of a policy that nobody signed.
+    #[error("{}: enforce mode needs a signed policy", .path.display())]
+    Unsigned {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another agent runs.
+    #[error("another agent is running")]
+    Busy,
+    /// A directory of ours cannot be used.
+    #[error("{}: the directory cannot be used", .path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The agent could not lock itself down.
+    #[error("the agent could not lock itself down")]
+    Confine(#[from] ConfineError),
+    /// The main loop failed.
+    #[error("the agent could not {action}")]
+    Loop {
+        /// What it tried.
+        action: &'static str,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl AgentError {
+    /// Whether another tier may do better: the failure lies in how this one meets the kernel.
+    pub fn is_of_tier(&self) -> bool {
+        matches!(
+            self,
+            Self::NotProven(_)
+                | Self::Enforce(
+                    EnforceError::HookNotLoaded { .. }
+                        | EnforceError::HookRefused { .. }
+                        | EnforceError::NoTarget { .. }
+                        | EnforceError::NotRecorded { .. }
+                        | EnforceError::Btf(_)
+                        | EnforceError::Relocate(_)
+                )
+        )
+    }
+
+    /// The error and its causes, in one line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}

@@ -1,0 +1,98 @@
+//! The policy as a file: read once, bounded; hash, signature and grammar are checked on the very bytes that were read.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest as _, Sha256};
+
+use super::AgentError;
+use crate::{
+    policy::{self, Policy},
+    tier::Mode,
+};
+
+/// Room for a million rules; more is not read.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// A policy with its provenance.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Where it came from, for messages.
+    pub path: PathBuf,
+    /// The policy.
+    pub policy: Policy,
+    /// SHA-256 of its bytes, hexadecimal.
+    pub sha256: String,
+    /// Who signed it.
+    pub signed_by: Option<String>,
+    /// Warnings and remarks for the person who runs this.
+    pub remarks: Vec<String>,
+}
+
+impl Source {
+    /// Reads a policy file. A default file that is not there is an empty policy, and said to be one.
+    pub fn read(path: &Path, is_default: bool) -> Result<Self, AgentError> {
+        let unreadable = |source| AgentError::Unreadable { path: path.to_owned(), source };
+        let file = match File::open(path) {
+            Err(error) if is_default && error.kind() == io::ErrorKind::NotFound => {
+                let mut empty = Self::parse(path, b"version=1\n")?;
+                empty.remarks.push(format!(
+                    "{} does not exist: the policy is empty, nothing is denied",
+                    path.display()
+                ));
+                return Ok(empty);
+            }
+            other => other.map_err(unreadable)?,
+        };
+        let mut bytes = Vec::new();
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(AgentError::TooLarge { path: path.to_owned(), limit: MAX_BYTES });
+        }
+        Self::parse(path, &bytes)
+    }
+
+    /// Parses a policy that is already in memory; `path` names it in messages.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, AgentError> {
+        let name = path.display().to_string();
+        let (policy, warnings) = policy::parse(bytes).map_err(|faults| AgentError::Invalid {
+            path: path.to_owned(),
+            report: policy::render(&faults, &name, bytes, false),
+        })?;
+        let mut remarks = Vec::new();
+        if !warnings.is_empty() {
+            remarks.push(policy::render(&warnings, &name, bytes, false));
+        }
+        let sha256 =
+            Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+        Ok(Self { path: path.to_owned(), policy, sha256, signed_by: None, remarks })
+    }
+
+    /// Refuses what may not run: another file than the one meant, or enforcement of an unsigned one.
+    pub fn admit(
+        &mut self,
+        mode: Mode,
+        sha256: Option<&str>,
+        allow_unsigned: bool,
+    ) -> Result<(), AgentError> {
+        if let Some(wanted) = sha256
+            && !wanted.eq_ignore_ascii_case(&self.sha256)
+        {
+            return Err(AgentError::Hash {
+                path: self.path.clone(),
+                wanted: wanted.to_owned(),
+                found: self.sha256.clone(),
+            });
+        }
+        if mode == Mode::Enforce && self.signed_by.is_none() {
+            if !allow_unsigned {
+                return Err(AgentError::Unsigned { path: self.path.clone() });
+            }
+            self.remarks.push("the policy is not signed (--allow-unsigned-policy)".to_owned());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,149 @@
+//! One file a subcommand.
+
+mod contract;
+mod demo;
+mod detach;
+mod doctor;
+mod probe;
+mod run;
+mod status;
+mod version;
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+use crate::{
+    agent::AgentError,
+    cli::{Cli, Command},
+    enforce::EnforceError,
+    exit::{Exit, Failure},
+};
+
+/// Runs the command.
+pub fn run(cli: &Cli) -> Result<Exit, Failure> {
+    let places = &cli.places;
+    match &cli.command {
+        Command::Run(args) => run::run(args, places),
+        Command::Demo => demo::run(places),
+        Command::Doctor(args) => doctor::run(*args, places),
+        Command::Probe(args) => probe::run(*args, places),
+        Command::Contract(args) => contract::run(*args),
+        Command::Status(args) => status::status(*args, places),
+        Command::Health(args) => status::health(*args, places),
+        Command::Detach(args) => detach::run(*args, places),
+        Command::Version(args) => version::run(*args),
+    }
+}
+
+/// Writes data to standard output.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match written {
+        // Whoever closed the pipe has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|error| Failure::new(Exit::Io, error)),
+    }
+}
+
+/// Writes a value as JSON.
+fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::new(Exit::Bug, error))?;
+    print(&(text + "\n"))
+}
+
+impl From<AgentError> for Failure {
+    fn from(error: AgentError) -> Self {
+        match error {
+            AgentError::Enforce(error) => error.into(),
+            AgentError::Refused(refusal) => refused(&refusal),
+            other => {
+                let (exit, hint) = judge(&other);
+                let failure = Self::new(exit, other);
+                if hint.is_empty() { failure } else { failure.hint(hint) }
+            }
+        }
+    }
+}
+
+fn judge(error: &AgentError) -> (Exit, &'static str) {
+    match error {
+        AgentError::NotProven(_) => {
+            (Exit::Unavailable, "`aegisbpf doctor` says what this host can do; `--tier` pins another tier")
+        }
+        AgentError::Partial { .. } => {
+            (Exit::Unavailable, "without --strict the agent runs and reports what is uncovered")
+        }
+        AgentError::PinnedEnforcement { .. } => {
+            (Exit::Incompatible, "`aegisbpf detach` ends that enforcement first")
+        }
+        AgentError::Rules(_) => {
+            (Exit::Input, "correct the rule, or accept missing paths with --allow-missing")
+        }
+        AgentError::Unreadable { .. } => (Exit::Io, "name a readable file with --policy"),
+        AgentError::TooLarge { .. } => (Exit::Input, "deny whole files by fewer rules"),
+        AgentError::Invalid { .. } => {
+            (Exit::Input, "correct the lines shown; the active policy is untouched")
+        }
+        AgentError::Hash { .. } => {
+            (Exit::Trust, "the file is not the one that was meant, or --sha256 is wrong")
+        }
+        AgentError::Unsigned { .. } => {
+            (Exit::Trust, "--allow-unsigned-policy enforces it all the same, and every status says so")
+        }
+        AgentError::Busy => (Exit::Busy, "`aegisbpf status` shows it; stop it first"),
+        AgentError::Directory { .. } => {
+            (Exit::Io, "name another directory with --run-dir, --state-dir or --config-dir")
+        }
+        AgentError::Confine(_) => {
+            (Exit::Unavailable, "this is a fault of the kernel's sandbox, not of the policy")
+        }
+        AgentError::Loop { .. } | AgentError::Enforce(_) | AgentError::Refused(_) => (Exit::Io, ""),
+    }
+}
+
+/// Why no tier runs, tier by tier; with the privilege as the exit code where only that is missing.
+fn refused(refusal: &crate::plan::Refusal) -> Failure {
+    use crate::{
+        kernel::{Answer, Why},
+        plan::Reason,
+    };
+    let mut lines = Vec::new();
+    let mut privilege = None;
+    for passed in &refusal.passed_over {
+        for reason in &passed.reasons {
+            lines.push(format!("{}: {reason}", passed.tier.name));
+            if let Reason::Probe(_, Answer::Unknown(Why::Unprivileged { capability })) = reason {
+                privilege = privilege.or(Some(*capability));
+            }
+        }
+    }
+    let explained = format!("{refusal}\n  {}", lines.join("\n  "));
+    match privilege {
+        Some(capability) => {
+            Failure::new(Exit::Privilege, explained).hint(format!("run it as root, or with {capability}"))
+        }
+        None => Failure::new(Exit::Unavailable, explained)
+            .hint("`aegisbpf doctor` says what would mend it")
+            .hint("`--on-degraded audit` observes instead where enforcement cannot be had"),
+    }
+}
+
+impl From<EnforceError> for Failure {
+    fn from(error: EnforceError) -> Self {
+        let denied = |source: &io::Error| source.kind() == io::ErrorKind::PermissionDenied;
+        match &error {
+            EnforceError::Incompatible { .. } => Self::new(Exit::Incompatible, error)
+                .hint("`aegisbpf detach` ends that enforcement and removes the pins"),
+            EnforceError::Pin { source, .. } | EnforceError::Map { source, .. } if denied(source) => {
+                Self::new(Exit::Privilege, error).hint("run it as root, or with CAP_BPF and CAP_PERFMON")
+            }
+            EnforceError::Pin { .. } | EnforceError::Path { .. } => Self::new(Exit::Io, error),
+            EnforceError::NoCgroup2 => {
+                Self::new(Exit::Unavailable, error).hint("mount -t cgroup2 cgroup2 /sys/fs/cgroup")
+            }
+            _ => Self::new(Exit::Unavailable, error).hint("`aegisbpf doctor` says what this host can do"),
+        }
+    }
+}

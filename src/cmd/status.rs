@@ -1,0 +1,195 @@
+//! `aegisbpf status` and `aegisbpf health`: what is in force, from the agent's state file and from the kernel itself.
+
+use std::sync::atomic::Ordering;
+
+use crate::{
+    abi, agent,
+    cli::{HealthArgs, JsonArgs, Places},
+    enforce::{EnforceError, Pinned, Pins},
+    exit::{Exit, Failure},
+    state::{AgentState, AttachState, Health, HookState, RunDir, Status},
+    tier::Mode,
+};
+
+/// What is known, and whether what the agent says of itself is contradicted by the kernel.
+pub(super) struct Picture {
+    /// What is known.
+    pub status: Status,
+    /// Whether the kernel contradicts the agent.
+    pub misreporting: bool,
+}
+
+/// Prints everything.
+pub(super) fn status(args: JsonArgs, places: &Places) -> Result<Exit, Failure> {
+    let Picture { status, .. } = look(places)?;
+    if args.json {
+        super::print_json(&status)?;
+    } else {
+        super::print(&text(&status))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Prints the verdict and returns it as the exit code.
+pub(super) fn health(args: HealthArgs, places: &Places) -> Result<Exit, Failure> {
+    let Picture { status, misreporting } = look(places)?;
+    if args.json {
+        super::print_json(&status)?;
+    } else {
+        super::print(&format!("{}{}\n", status.status.word(), reasons(&status)))?;
+    }
+    let required = args.require.is_none_or(|mode| match mode {
+        Mode::Enforce => status.enforcing,
+        Mode::Audit => status.agent.running,
+    });
+    Ok(match status.status {
+        _ if misreporting => Exit::CannotRun,
+        Health::Unhealthy => Exit::Negative,
+        Health::Degraded if args.strict || !required => Exit::Negative,
+        Health::Healthy if !required => Exit::Negative,
+        _ => Exit::Done,
+    })
+}
+
+/// Reads both sides.
+pub(super) fn look(places: &Places) -> Result<Picture, Failure> {
+    let run_dir = RunDir::at(&places.run_dir);
+    let alive = run_dir.agent_alive();
+    let said = run_dir.read();
+    let mut status = said.unwrap_or_else(Status::nothing);
+    status.break_glass = agent::break_glass(&places.config_dir);
+    if !alive {
+        status.agent = AgentState { running: false, pid: None };
+        status.sandbox = None;
+    }
+    let mut misreporting = false;
+    match Pins::below(&places.bpffs).look() {
+        Ok(Some(pinned)) => {
+            let claimed = status.enforcing;
+            let held = compare(&mut status, &pinned, alive);
+            misreporting = alive && claimed && !held;
+        }
+        Ok(None) if alive => {
+            misreporting = status.enforcing;
+            if misreporting {
+                status
+                    .reasons
+                    .insert(0, "the agent says it enforces, and nothing is pinned in the kernel".to_owned());
+            }
+        }
+        Ok(None) => {
+            let reasons = vec!["no agent is running, and nothing is enforced".to_owned()];
+            status = Status { reasons, break_glass: status.break_glass, ..Status::nothing() };
+        }
+        Err(EnforceError::Pin { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            if !alive {
+                status.status = Health::Unhealthy;
+                status.enforcing = false;
+            }
+            status.reasons.push("the kernel side was not looked at: that needs root".to_owned());
+        }
+        Err(error) => return Err(error.into()),
+    }
+    if misreporting {
+        status.enforcing = false;
+        status.status = Health::Unhealthy;
+    }
+    Ok(Picture { status, misreporting })
+}
+
+/// Holds what the state file says against the pins. Returns whether the kernel is set to enforce.
+fn compare(status: &mut Status, pinned: &Pinned, alive: bool) -> bool {
+    let control = &pinned.control;
+    let mode = control.mode.load(Ordering::Acquire);
+    let suspended = control.break_glass.load(Ordering::Acquire) != 0;
+    let active = control.active.load(Ordering::Acquire) != 0;
+    let held = mode == abi::MODE_ENFORCE && active && !suspended && !pinned.hooks.is_empty();
+    if !alive {
+        status.mode = match mode {
+            abi::MODE_ENFORCE => Some(Mode::Enforce),
+            abi::MODE_AUDIT => Some(Mode::Audit),
+            _ => None,
+        };
+        status.tier = pinned.tier.map(|tier| tier.name.to_owned());
+        status.enforcing =
+            held && !status.hooks.is_empty() && status.hooks.iter().all(|hook| hook.proven_at.is_some());
+        status.status = if pinned.hooks.is_empty() { Health::Unhealthy } else { Health::Degraded };
+        status.reasons = vec![if pinned.hooks.is_empty() {
+            "no agent is running, and no program is attached".to_owned()
+        } else {
+            "no agent is running; the pinned programs stay in force, last proven when it ran".to_owned()
+        }];
+        let hooks = pinned.tier.map(|tier| tier.hooks).unwrap_or_default();
+        status.attach_state =
+            match hooks.iter().filter(|hook| pinned.hooks.iter().any(|name| name == hook.name)).count() {
+                0 => AttachState::None,
+                some if some < hooks.len() => AttachState::Partial,
+                _ => AttachState::Full,
+            };
+    }
+    if suspended {
+        status.enforcing = false;
+    }
+    for hook in &mut status.hooks {
+        note_pin(hook, &pinned.hooks);
+    }
+    if alive && status.enforcing && !held {
+        status.reasons.insert(0, "the agent says it enforces, and the kernel is not set to".to_owned());
+    }
+    if pinned.skipped > 0 {
+        status.status = Health::Unhealthy;
+        status.reasons.push(format!(
+            "the kernel skipped a program {} times: those decisions were not made",
+            pinned.skipped
+        ));
+    }
+    held
+}
+
+fn note_pin(hook: &mut HookState, pinned: &[String]) {
+    if !pinned.contains(&hook.name) {
+        hook.attached = false;
+        hook.proven_at = None;
+    }
+}
+
+fn reasons(status: &Status) -> String {
+    if status.reasons.is_empty() { String::new() } else { format!(": {}", status.reasons.join("; ")) }
+}
+
+fn text(status: &Status) -> String {
+    let word = |value: Option<&str>| value.unwrap_or("none").to_owned();
+    let mut lines = vec![
+        format!("status     {}", status.status.word()),
+        format!("enforcing  {}", if status.enforcing { "yes" } else { "no" }),
+        format!("mode       {}", word(status.mode.map(Mode::name))),
+        format!("tier       {}", word(status.tier.as_deref())),
+    ];
+    for hook in &status.hooks {
+        let attached = if hook.attached { "attached" } else { "not attached" };
+        let proven =
+            hook.proven_at.as_ref().map_or_else(|| "not proven".to_owned(), |at| format!("proven {at}"));
+        lines.push(format!("hook       {} {attached}, {proven}", hook.name));
+    }
+    if let Some(policy) = &status.policy {
+        let signed =
+            policy.signed_by.as_deref().map_or_else(|| "unsigned".to_owned(), |by| format!("signed by {by}"));
+        lines.push(format!(
+            "policy     {} rules, generation {}, {signed}, sha256 {}",
+            policy.rules, policy.generation, policy.sha256
+        ));
+    }
+    lines.push(format!("events     {} submitted, {} lost", status.events.submitted, status.events.lost));
+    if status.break_glass {
+        lines.push("break-glass is on".to_owned());
+    }
+    let agent = status
+        .agent
+        .pid
+        .filter(|_| status.agent.running)
+        .map_or_else(|| "not running".to_owned(), |pid| format!("pid {pid}"));
+    lines.push(format!("agent      {agent}"));
+    lines.extend(status.sandbox.iter().map(|sandbox| format!("sandbox    {sandbox}")));
+    lines.extend(status.reasons.iter().map(|reason| format!("reason     {reason}")));
+    lines.join("\n") + "\n"
+}

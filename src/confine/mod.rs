@@ -1,0 +1,55 @@
+//! The agent's own sandbox: what a taken-over agent could still do.
+//!
+//! Comes after attaching and proving, before the first event is read. What needs privilege again is a restart.
+
+use std::path::Path;
+
+use landlock::{
+    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset,
+    RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus,
+};
+
+/// The newest Landlock ABI whose rights this version knows and refuses (kernel v6.10).
+const LANDLOCK_ABI: ABI = ABI::V5;
+
+/// Why the sandbox could not be closed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfineError {
+    /// `PR_SET_NO_NEW_PRIVS` failed.
+    #[error("no_new_privs could not be set")]
+    NoNewPrivs(#[source] std::io::Error),
+    /// Landlock is there and could not be used.
+    #[error("the Landlock domain could not be made")]
+    Landlock(#[from] RulesetError),
+    /// A directory of ours is not there.
+    #[error("a directory of ours could not be opened for the Landlock domain")]
+    Directory(#[from] landlock::PathFdError),
+}
+
+/// Gives up what is not needed any more and says what was achieved, for `status`.
+pub fn lock_down(writable: &[&Path]) -> Result<String, ConfineError> {
+    rustix::thread::set_no_new_privs(true).map_err(|errno| ConfineError::NoNewPrivs(errno.into()))?;
+    let status = landlock(writable)?;
+    let landlock = match status {
+        RulesetStatus::FullyEnforced => "landlock fully enforced",
+        RulesetStatus::PartiallyEnforced => "landlock partially enforced (older kernel)",
+        RulesetStatus::NotEnforced => "landlock not available",
+    };
+    Ok(format!("no_new_privs, {landlock}"))
+}
+
+/// Nothing may be written or executed but in our own directories, nothing executed there either, no TCP.
+fn landlock(writable: &[&Path]) -> Result<RulesetStatus, ConfineError> {
+    let writes = AccessFs::from_write(LANDLOCK_ABI);
+    let mut rules = Ruleset::default()
+        // Best effort is right here: an older kernel's narrower domain is still narrower than none, and it is reported.
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(writes | AccessFs::Execute)?
+        .handle_access(AccessNet::from_all(LANDLOCK_ABI))?
+        .create()?;
+    for path in writable.iter().filter(|path| path.is_dir()) {
+        rules = rules.add_rule(PathBeneath::new(PathFd::new(path)?, writes))?;
+    }
+    Ok(rules.restrict_self()?.ruleset)
+}

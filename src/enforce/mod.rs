@@ -1,0 +1,126 @@
+//! The kernel side: programs, maps, pins, rules, proofs, events. The only user of aya.
+
+mod enrol;
+mod fill;
+mod object;
+mod pins;
+mod proof;
+mod reader;
+
+use std::{io, path::PathBuf};
+
+pub use self::{
+    enrol::{Enroller, cgroup_id, cgroup_root},
+    object::{Attached, Loaded},
+    pins::{Pinned, Pins},
+    proof::{HookProof, Outcome, Prover},
+    reader::{Counters, Reader},
+};
+use crate::sys::bpf::LoadError;
+
+/// What can go wrong on the kernel side.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnforceError {
+    /// A required hook could not be had; nothing is attached.
+    #[error("the hook {hook} could not be loaded")]
+    HookNotLoaded {
+        /// The hook.
+        hook: &'static str,
+        /// The kernel's answer.
+        #[source]
+        source: LoadError,
+    },
+    /// A required hook could not be had; nothing is attached.
+    #[error("the hook {hook} could not be attached")]
+    HookRefused {
+        /// The hook.
+        hook: &'static str,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel has no such function.
+    #[error("this kernel has no function {target}, which the hook {hook} needs")]
+    NoTarget {
+        /// The hook.
+        hook: &'static str,
+        /// The function.
+        target: &'static str,
+    },
+    /// The kernel's type information cannot be used.
+    #[error("the kernel's type information cannot be used")]
+    Btf(#[from] aya_obj::btf::BtfError),
+    /// The embedded programs do not fit this kernel.
+    #[error("the embedded programs could not be fitted to this kernel")]
+    Relocate(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The embedded object lacks a part.
+    #[error("the embedded object has no {0}")]
+    Embedded(&'static str),
+    /// A map could not be made, filled or read.
+    #[error("the map {map} could not be {action}")]
+    Map {
+        /// The map.
+        map: String,
+        /// What was tried.
+        action: &'static str,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// What was read back from the kernel is not what was written.
+    #[error("the map {map} does not hold what was written to it")]
+    ReadBack {
+        /// The map.
+        map: &'static str,
+    },
+    /// A pin could not be made, opened, moved or removed.
+    #[error("{}: the pin could not be {action}", .path.display())]
+    Pin {
+        /// The pin.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// Pinned state that this version cannot take over.
+    #[error("{}: {reason}", .path.display())]
+    Incompatible {
+        /// The pin.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The enrolment program was not called for a stat(2).
+    #[error("the kernel did not report what {} is", .path.display())]
+    NotRecorded {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A path could not be looked at.
+    #[error("{}", .path.display())]
+    Path {
+        /// The path.
+        path: PathBuf,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// No cgroup v2 hierarchy is mounted.
+    #[error("no cgroup v2 hierarchy is mounted")]
+    NoCgroup2,
+    /// The canaries could not be set up.
+    #[error("the proof could not be prepared: {step}")]
+    Proof {
+        /// The step.
+        step: &'static str,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// aya's own view of a map.
+    #[error("the events could not be read")]
+    Events(#[from] aya::maps::MapError),
+}

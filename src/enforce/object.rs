@@ -1,0 +1,247 @@
+//! From the embedded object to programs in the kernel. One loader for all tiers: the instructions are the same, only the
+//! program type and the target differ.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    ffi::CString,
+    io,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
+};
+
+use aya_obj::{
+    EbpfSectionKind, Object,
+    btf::{Btf, BtfKind},
+    generated::{bpf_attach_type, bpf_prog_type},
+};
+
+use super::{EnforceError, Pins};
+use crate::{
+    abi,
+    kernel::Kernel,
+    sys::{
+        bpf::{self, MapSpec, ProgramSpec},
+        map::Mapped,
+    },
+    tier::{Attach, Hook, Tier},
+};
+
+static LSM_OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lsm.o"));
+static TRACE_OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/trace.o"));
+
+/// Maps that belong to one process and are never pinned.
+const PRIVATE: [&str; 3] = ["enrolled", "scratch", ".rodata"];
+
+/// The knob of the tracepoint object that an old kernel needs at zero.
+const CGROUP_ANCESTORS: &str = "cgroup_ancestors";
+
+/// A relocated object with its maps: programs can be loaded from it.
+pub struct Loaded {
+    object: Object,
+    maps: BTreeMap<String, OwnedFd>,
+    attach: Attach,
+    /// The control block, shared with the programs.
+    pub control: Mapped<abi::Control>,
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loaded")
+            .field("maps", &self.maps)
+            .field("attach", &self.attach)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A program that is attached as long as this lives, or longer when pinned.
+#[derive(Debug)]
+pub struct Attached {
+    /// The hook.
+    pub hook: &'static Hook,
+    /// The program.
+    pub program: OwnedFd,
+    /// Dropping it detaches, unless pinned.
+    pub link: OwnedFd,
+}
+
+impl Loaded {
+    /// Prepares the object of a tier. Maps pinned under `pins` are taken over after they have been checked; the others
+    /// are made.
+    pub fn new(kernel: &Kernel, tier: &'static Tier, pins: Option<&Pins>) -> Result<Self, EnforceError> {
+        let loaded = Self::prepare(kernel, tier, pins, &[])?;
+        if tier.attach != Attach::RawTracepoint || loaded.loads(kernel, tier) {
+            return Ok(loaded);
+        }
+        // Which variant a kernel takes is found out by trying, never by its version.
+        Self::prepare(kernel, tier, pins, &[(CGROUP_ANCESTORS, 0)])
+    }
+
+    fn loads(&self, kernel: &Kernel, tier: &'static Tier) -> bool {
+        tier.hooks.iter().all(|hook| self.load(kernel, hook.name, hook.target).is_ok())
+    }
+
+    fn prepare(
+        kernel: &Kernel,
+        tier: &Tier,
+        pins: Option<&Pins>,
+        knobs: &[(&str, u32)],
+    ) -> Result<Self, EnforceError> {
+        let (bytes, btf) = match tier.attach {
+            Attach::RawTracepoint => (TRACE_OBJECT, None),
+            Attach::Lsm | Attach::ModifyReturn => (LSM_OBJECT, Some(kernel.btf()?)),
+        };
+        let mut object = Object::parse(bytes).map_err(|error| EnforceError::Relocate(error.into()))?;
+        for (name, value) in knobs {
+            let value = value.to_ne_bytes();
+            object
+                .patch_map_data(std::iter::once((*name, (value.as_slice(), true))).collect())
+                .map_err(|error| EnforceError::Relocate(error.into()))?;
+        }
+        let definitions: Vec<(String, aya_obj::Map)> = std::mem::take(&mut object.maps).into_iter().collect();
+        let mut maps = BTreeMap::new();
+        for (name, definition) in &definitions {
+            let name = name.strip_prefix(".data.").unwrap_or(name).to_owned();
+            let map = match pins.filter(|_| !PRIVATE.contains(&name.as_str())) {
+                Some(pins) => pins.map(&name, &|| create(&name, definition), &shape(definition))?,
+                None => create(&name, definition)?,
+            };
+            maps.insert(name, map);
+        }
+        relocate(&mut object, btf, &definitions, &maps)?;
+        let control = Mapped::new(named(&maps, "control")?.as_fd())
+            .map_err(|source| map_error("control", "mapped", source))?;
+        Ok(Self { object, maps, attach: tier.attach, control })
+    }
+
+    /// A map by its name in the object.
+    pub(super) fn map(&self, name: &'static str) -> Result<BorrowedFd<'_>, EnforceError> {
+        named(&self.maps, name).map(|map| map.as_fd())
+    }
+
+    /// Every map that is shared with later runs.
+    pub(super) fn shared_maps(&self) -> impl Iterator<Item = (&str, BorrowedFd<'_>)> {
+        let shared = self.maps.iter().filter(|(name, _)| !PRIVATE.contains(&name.as_str()));
+        shared.map(|(name, map)| (name.as_str(), map.as_fd()))
+    }
+
+    /// Loads and attaches every hook of the tier, or none: when a required one is refused, those before it are undone by
+    /// being dropped. Optional ones that are refused come back by name.
+    pub fn attach(
+        &self,
+        kernel: &Kernel,
+        tier: &'static Tier,
+    ) -> Result<(Vec<Attached>, Vec<&'static Hook>), EnforceError> {
+        let mut attached = Vec::new();
+        let mut missing = Vec::new();
+        for hook in tier.hooks {
+            match self.attach_one(kernel, hook) {
+                Ok(one) => attached.push(one),
+                Err(error) if hook.required => return Err(error),
+                Err(_) => missing.push(hook),
+            }
+        }
+        Ok((attached, missing))
+    }
+
+    fn attach_one(&self, kernel: &Kernel, hook: &'static Hook) -> Result<Attached, EnforceError> {
+        let program = self.load(kernel, hook.name, hook.target)?;
+        let link = self
+            .link(hook.target, &program)
+            .map_err(|source| EnforceError::HookRefused { hook: hook.name, source })?;
+        Ok(Attached { hook, program, link })
+    }
+
+    pub(super) fn link(&self, target: &'static str, program: &OwnedFd) -> io::Result<OwnedFd> {
+        match self.attach {
+            Attach::Lsm | Attach::ModifyReturn => bpf::raw_tracepoint_open(None, program.as_fd()),
+            Attach::RawTracepoint => bpf::raw_tracepoint_open(Some(&CString::new(target)?), program.as_fd()),
+        }
+    }
+
+    /// Loads one program for one target.
+    pub(super) fn load(
+        &self,
+        kernel: &Kernel,
+        name: &'static str,
+        target: &'static str,
+    ) -> Result<OwnedFd, EnforceError> {
+        let program = self.object.programs.get(name).ok_or(EnforceError::Embedded(name))?;
+        let function =
+            self.object.functions.get(&program.function_key()).ok_or(EnforceError::Embedded(name))?;
+        let (kind, attach) = match self.attach {
+            Attach::Lsm => (bpf_prog_type::BPF_PROG_TYPE_LSM, Some(bpf_attach_type::BPF_LSM_MAC)),
+            Attach::ModifyReturn => {
+                (bpf_prog_type::BPF_PROG_TYPE_TRACING, Some(bpf_attach_type::BPF_MODIFY_RETURN))
+            }
+            Attach::RawTracepoint => (bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT, None),
+        };
+        let attach_btf_id = match attach {
+            None => 0,
+            Some(_) => kernel
+                .btf()?
+                .id_by_type_name_kind(target, BtfKind::Func)
+                .map_err(|_| EnforceError::NoTarget { hook: name, target })?,
+        };
+        let spec = ProgramSpec { name, kind, attach, attach_btf_id, instructions: &function.instructions };
+        bpf::program_load(&spec).map_err(|source| EnforceError::HookNotLoaded { hook: name, source })
+    }
+}
+
+fn named<'a>(maps: &'a BTreeMap<String, OwnedFd>, name: &'static str) -> Result<&'a OwnedFd, EnforceError> {
+    maps.get(name).ok_or(EnforceError::Embedded(name))
+}
+
+pub(super) fn map_error(map: &str, action: &'static str, source: io::Error) -> EnforceError {
+    EnforceError::Map { map: map.to_owned(), action, source }
+}
+
+fn shape(definition: &aya_obj::Map) -> MapSpec<'static> {
+    // A data section has no symbol of its own. It is mapped by the agent and written by the programs; read-only data
+    // is set once, here, and frozen.
+    let flags = match definition.section_kind() {
+        EbpfSectionKind::Rodata => bpf::READ_ONLY_FOR_PROGRAMS,
+        _ if definition.symbol_index().is_none() => bpf::MMAPABLE,
+        _ => definition.map_flags(),
+    };
+    MapSpec {
+        name: "",
+        kind: definition.map_type(),
+        key_size: definition.key_size(),
+        value_size: definition.value_size(),
+        max_entries: definition.max_entries(),
+        flags,
+        inner: None,
+    }
+}
+
+fn create(name: &str, definition: &aya_obj::Map) -> Result<OwnedFd, EnforceError> {
+    let failed = |action| move |source| map_error(name, action, source);
+    let inner =
+        definition.inner().map(|inner| bpf::map_create(&MapSpec { name: "aegis_template", ..shape(&inner) }));
+    let inner = inner.transpose().map_err(failed("created"))?;
+    let spec = MapSpec { name, inner: inner.as_ref().map(|inner| inner.as_fd()), ..shape(definition) };
+    let map = bpf::map_create(&spec).map_err(failed("created"))?;
+    if definition.section_kind() == EbpfSectionKind::Rodata {
+        bpf::map_update(map.as_fd(), &0_u32.to_ne_bytes(), definition.data(), 0).map_err(failed("filled"))?;
+        // Frozen, so that the verifier takes the values for constants.
+        bpf::map_freeze(map.as_fd()).map_err(failed("frozen"))?;
+    }
+    Ok(map)
+}
+
+fn relocate(
+    object: &mut Object,
+    btf: Option<&Btf>,
+    definitions: &[(String, aya_obj::Map)],
+    maps: &BTreeMap<String, OwnedFd>,
+) -> Result<(), EnforceError> {
+    let text: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
+    let descriptors = definitions.iter().filter_map(|(name, definition)| {
+        let fd = maps.get(name.strip_prefix(".data.").unwrap_or(name))?;
+        Some((name.as_str(), fd.as_raw_fd(), definition))
+    });
+    if let Some(btf) = btf {
+        object.relocate_btf(btf).map_err(|error| EnforceError::Relocate(error.into()))?;
+    }
+    object.relocate_maps(descriptors, &text).map_err(|error| EnforceError::Relocate(error.into()))?;
+    object.relocate_calls(&text).map_err(|error| EnforceError::Relocate(error.into()))
+}

@@ -1,0 +1,278 @@
+//! What outlives the agent: maps, programs and links pinned under `<bpffs>/aegisbpf/<abi>/`.
+//!
+//! A pin is taken over only when it is what it has to be. New links are attached beside the old ones and renamed over
+//! their pins once proven, so that a hook is never without a program.
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    os::{
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
+        unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    },
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+};
+
+use super::{Attached, EnforceError, Loaded};
+use crate::{
+    abi,
+    sys::{
+        bpf::{self, MapSpec},
+        map::Mapped,
+    },
+    tier::{Attach, TIERS, Tier},
+};
+
+const MAPS: &str = "maps";
+const LINKS: &str = "links";
+const PROGRAMS: &str = "programs";
+/// Stands before the name of a pin on its way there. A BPF file system refuses names with a dot.
+const NEW: &str = "new-";
+
+/// The directory of our pins.
+#[derive(Clone, Debug)]
+pub struct Pins {
+    root: PathBuf,
+    dir: PathBuf,
+}
+
+/// What is pinned and in force, whoever started it.
+#[derive(Debug)]
+pub struct Pinned {
+    /// The control block.
+    pub control: Mapped<abi::Control>,
+    /// The tier whose programs are attached.
+    pub tier: Option<&'static Tier>,
+    /// Hooks with a pinned link.
+    pub hooks: Vec<String>,
+    /// How often the kernel skipped a program because it was already running on that CPU: decisions that were not made.
+    pub skipped: u64,
+}
+
+impl Pins {
+    /// The pins of this version below a BPF file system.
+    pub fn below(bpffs: &Path) -> Self {
+        let root = bpffs.join("aegisbpf");
+        let dir = root.join(abi::ABI_VERSION.to_string());
+        Self { root, dir }
+    }
+
+    /// Where they are.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whether any link is pinned: enforcement that does not depend on a process.
+    pub fn in_force(&self) -> bool {
+        !self.names(LINKS).is_empty()
+    }
+
+    /// Refuses pinned state of another version.
+    pub fn check(&self) -> Result<(), EnforceError> {
+        match self.other_versions().first() {
+            None => Ok(()),
+            Some(other) => Err(EnforceError::Incompatible {
+                path: other.clone(),
+                reason: format!("pinned by another version; this one pins under {}", abi::ABI_VERSION),
+            }),
+        }
+    }
+
+    /// Makes everything outlive this process: maps, then programs and links. A first run that fails here leaves
+    /// nothing; a later one leaves its predecessor.
+    pub fn keep(&self, loaded: &Loaded, attached: &[Attached]) -> Result<(), EnforceError> {
+        let first = !self.in_force();
+        let kept =
+            self.make_dirs().and_then(|()| self.keep_maps(loaded)).and_then(|()| self.publish(attached));
+        if kept.is_err() && first {
+            // The first error is the one to report.
+            drop(self.remove_all());
+        }
+        kept
+    }
+
+    fn make_dirs(&self) -> Result<(), EnforceError> {
+        for dir in [self.dir.clone(), self.dir.join(MAPS), self.dir.join(LINKS), self.dir.join(PROGRAMS)] {
+            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+            made.map_err(|source| EnforceError::Pin { path: dir.clone(), action: "created", source })?;
+        }
+        let closed = fs::set_permissions(&self.root, fs::Permissions::from_mode(0o700));
+        closed.map_err(|source| EnforceError::Pin {
+            path: self.root.clone(),
+            action: "closed to others",
+            source,
+        })
+    }
+
+    fn other_versions(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).filter(|path| *path != self.dir).collect()
+    }
+
+    /// Opens a pinned map and compares its shape, or makes it. It is pinned by [`Self::keep`].
+    pub(super) fn map(
+        &self,
+        name: &str,
+        create: &dyn Fn() -> Result<OwnedFd, EnforceError>,
+        shape: &MapSpec<'_>,
+    ) -> Result<OwnedFd, EnforceError> {
+        let path = self.dir.join(MAPS).join(name);
+        let map = match bpf::open_pin(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return create(),
+            Err(source) => return Err(EnforceError::Pin { path, action: "opened", source }),
+            Ok(map) => map,
+        };
+        let found = bpf::map_info(map.as_fd()).map_err(|source| EnforceError::Pin {
+            path: path.clone(),
+            action: "read",
+            source,
+        })?;
+        let properties = [
+            ("type", shape.kind, found.type_),
+            ("key size", shape.key_size, found.key_size),
+            ("value size", shape.value_size, found.value_size),
+            ("capacity", shape.max_entries, found.max_entries),
+            ("flags", shape.flags, found.map_flags),
+        ];
+        match properties.into_iter().find(|(_, wanted, found)| wanted != found) {
+            None => Ok(map),
+            Some((property, wanted, found)) => {
+                let reason = format!("the pinned map has {property} {found}, this version needs {wanted}");
+                Err(EnforceError::Incompatible { path, reason })
+            }
+        }
+    }
+
+    /// Pins the maps that are not pinned yet.
+    fn keep_maps(&self, loaded: &Loaded) -> Result<(), EnforceError> {
+        for (name, map) in loaded.shared_maps() {
+            let path = self.dir.join(MAPS).join(name);
+            match bpf::pin(map, &path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(EnforceError::Pin { path, action: "made", source }),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the attached programs outlive this process, each in place of its predecessor. A hook's new program is
+    /// attached before its old link goes, so there is no gap; a crash on the way leaves both.
+    fn publish(&self, attached: &[Attached]) -> Result<(), EnforceError> {
+        for one in attached {
+            replace(&self.dir.join(PROGRAMS).join(one.hook.name), one.program.as_fd())?;
+            replace(&self.dir.join(LINKS).join(one.hook.name), one.link.as_fd())?;
+        }
+        let names: Vec<&str> = attached.iter().map(|one| one.hook.name).collect();
+        for kind in [LINKS, PROGRAMS] {
+            for stale in self.names(kind).iter().filter(|name| !names.contains(&name.as_str())) {
+                remove(&self.dir.join(kind).join(stale))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn names(&self, kind: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.dir.join(kind)).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    }
+
+    /// What is in force, or `None` when nothing is pinned. Fails when this process may not look.
+    pub fn look(&self) -> Result<Option<Pinned>, EnforceError> {
+        let path = self.dir.join(MAPS).join("control");
+        let map = match bpf::open_pin(&path) {
+            Ok(map) => map,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(EnforceError::Pin { path, action: "opened", source }),
+        };
+        let control = Mapped::new(map.as_fd()).map_err(|source| EnforceError::Pin {
+            path,
+            action: "mapped",
+            source,
+        })?;
+        let hooks = self.names(LINKS);
+        let mut tier = None;
+        let mut skipped = 0;
+        for hook in &hooks {
+            let Ok(program) = bpf::open_pin(&self.dir.join(PROGRAMS).join(hook)) else { continue };
+            let Ok(info) = bpf::program_info(program.as_fd()) else { continue };
+            skipped += info.recursion_misses;
+            tier = tier.or_else(|| tier_of(info.type_));
+        }
+        Ok(Some(Pinned { control, tier, hooks, skipped }))
+    }
+
+    /// Ends enforcement: removes every pin of ours, of any version, and the directories. Returns what was removed.
+    pub fn remove_all(&self) -> Result<Vec<PathBuf>, EnforceError> {
+        // The kernel takes programs down some time after their last pin is gone; from here on they refuse nothing.
+        if let Ok(Some(pinned)) = self.look() {
+            pinned.control.mode.store(abi::MODE_OFF, Ordering::Release);
+        }
+        let mut removed = Vec::new();
+        let mut versions = self.other_versions();
+        versions.push(self.dir.clone());
+        // Links first: from then on nothing is denied, so nothing half-denied remains if a later step fails.
+        for kind in [LINKS, PROGRAMS, MAPS] {
+            for version in &versions {
+                let dir = version.join(kind);
+                for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+                    remove(&entry.path())?;
+                    removed.push(entry.path());
+                }
+                remove_dir(&dir)?;
+            }
+        }
+        for version in versions.iter().chain([&self.root]) {
+            remove_dir(version)?;
+        }
+        Ok(removed)
+    }
+}
+
+fn tier_of(program_type: u32) -> Option<&'static Tier> {
+    use aya_obj::generated::bpf_prog_type;
+    let attach = match program_type {
+        kind if kind == bpf_prog_type::BPF_PROG_TYPE_LSM as u32 => Attach::Lsm,
+        kind if kind == bpf_prog_type::BPF_PROG_TYPE_TRACING as u32 => Attach::ModifyReturn,
+        _ => return None,
+    };
+    TIERS.iter().find(|tier| tier.attach == attach)
+}
+
+fn remove(path: &Path) -> Result<(), EnforceError> {
+    fs::remove_file(path).map_err(|source| EnforceError::Pin {
+        path: path.to_owned(),
+        action: "removed",
+        source,
+    })
+}
+
+fn remove_dir(path: &Path) -> Result<(), EnforceError> {
+    match fs::remove_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => {
+            other.map_err(|source| EnforceError::Pin { path: path.to_owned(), action: "removed", source })
+        }
+    }
+}
+
+/// Pins under a name on the way and renames it over what was there.
+fn replace(path: &Path, object: BorrowedFd<'_>) -> Result<(), EnforceError> {
+    let mut name = OsString::from(NEW);
+    name.push(path.file_name().unwrap_or_default());
+    let new = path.with_file_name(name);
+    if new.symlink_metadata().is_ok() {
+        remove(&new)?;
+    }
+    bpf::pin(object, &new).map_err(|source| EnforceError::Pin {
+        path: new.clone(),
+        action: "made",
+        source,
+    })?;
+    fs::rename(&new, path).map_err(|source| EnforceError::Pin {
+        path: path.to_owned(),
+        action: "replaced",
+        source,
+    })
+}

@@ -1,0 +1,175 @@
+//! From bytes in the ring buffer to lines that people and machines read.
+
+mod decode;
+mod show;
+
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+pub use self::{
+    decode::{Clock, decode},
+    show::{rfc3339, text_line},
+};
+use crate::tier::Mode;
+
+/// Raised with any change that a reader of the JSON could trip over.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One line of output.
+#[derive(Clone, Debug, Serialize)]
+pub struct Line<'a> {
+    /// [`SCHEMA_VERSION`]
+    pub schema_version: u32,
+    /// When it happened, RFC 3339 in UTC with nanoseconds.
+    pub time: String,
+    /// The boot it happened in.
+    pub boot_id: &'a str,
+    /// Grows by one a line, from the start of the agent.
+    pub seq: u64,
+    /// The host's name.
+    pub host: &'a str,
+    /// The tier that saw it.
+    pub tier: &'a str,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: &'a Event,
+}
+
+/// What happened.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// An operation was refused.
+    Deny(Decision),
+    /// An operation would be refused in enforce mode, and passed.
+    WouldDeny(Decision),
+    /// The agent's state changed.
+    StateChange(StateChange),
+    /// A proof that changed the picture: the first, a failed one, the first after a failed one.
+    Proof(ProofResult),
+    /// Events that could not be handed over.
+    Lost(Lost),
+}
+
+/// A decision about one operation of one process.
+#[derive(Clone, Debug, Serialize)]
+pub struct Decision {
+    /// Mode at the time of the decision.
+    pub mode: &'static str,
+    /// `read`, `write`, `exec`, joined with `,`.
+    pub operation: String,
+    /// The hook that decided.
+    pub hook: &'static str,
+    /// Error number that the process got; 0 when it passed.
+    pub errno: i32,
+    /// As the kernel sees it, in the process's mount tree; bytes that are not UTF-8 as `\xNN`, `\` as `\\`.
+    pub path: String,
+    /// Set when the start of the path is missing because it is too deep.
+    pub path_cut: bool,
+    /// `major:minor`; absent in a tier that sees no inodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Inode number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inode: Option<u64>,
+    /// Inode generation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u32>,
+    /// Id of the rule: its position in the policy.
+    pub rule: u32,
+    /// SHA-256 of the policy; absent for an event of a policy that this agent did not load.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_sha256: Option<String>,
+    /// Generation of the policy that decided.
+    pub policy_generation: u64,
+    /// Process id.
+    pub pid: u32,
+    /// Thread id.
+    pub tid: u32,
+    /// Process id of the parent; absent in a tier that does not see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ppid: Option<u32>,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Name of the thread, escaped as `path`.
+    pub comm: String,
+    /// The executable as the kernel sees it; absent in a tier that does not see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exe: Option<String>,
+    /// Id of the cgroup.
+    pub cgroup_id: u64,
+    /// Mount namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount_ns: Option<u32>,
+    /// Pid namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid_ns: Option<u32>,
+    /// When, for the line that carries this.
+    #[serde(skip)]
+    pub at: Option<SystemTime>,
+}
+
+/// A state of the agent.
+#[derive(Clone, Debug, Serialize)]
+pub struct StateChange {
+    /// `healthy`, `degraded`, `unhealthy` or `stopped`.
+    pub status: &'static str,
+    /// Whether denied operations are refused.
+    pub enforcing: bool,
+    /// The mode.
+    pub mode: Mode,
+    /// Why, where there is something to explain.
+    pub reasons: Vec<String>,
+}
+
+/// Result of a proof.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProofResult {
+    /// The hook.
+    pub hook: &'static str,
+    /// Whether it refused the canary.
+    pub proven: bool,
+    /// What happened, in words.
+    pub detail: String,
+}
+
+/// A loss.
+#[derive(Clone, Debug, Serialize)]
+pub struct Lost {
+    /// Events since the last such line.
+    pub events: u64,
+    /// Events since the maps were made.
+    pub total: u64,
+}
+
+impl Event {
+    /// The name of its type.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Deny(_) => "deny",
+            Self::WouldDeny(_) => "would_deny",
+            Self::StateChange(_) => "state_change",
+            Self::Proof(_) => "proof",
+            Self::Lost(_) => "lost",
+        }
+    }
+
+    /// The rule that matched, for a decision.
+    pub fn rule(&self) -> Option<u32> {
+        match self {
+            Self::Deny(decision) | Self::WouldDeny(decision) => Some(decision.rule),
+            _ => None,
+        }
+    }
+
+    /// When it happened, where the kernel said so.
+    pub fn at(&self) -> Option<SystemTime> {
+        match self {
+            Self::Deny(decision) | Self::WouldDeny(decision) => decision.at,
+            _ => None,
+        }
+    }
+}

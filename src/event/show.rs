@@ -1,0 +1,41 @@
+//! The text form of events: one line for a person.
+
+use std::time::SystemTime;
+
+use super::{Decision, Event, Line};
+
+/// One line, without the line feed.
+pub fn text_line(line: &Line<'_>) -> String {
+    let Line { time, tier, event, .. } = line;
+    match event {
+        Event::Deny(decision) => format!("{time} DENY {}", decision_text(decision)),
+        Event::WouldDeny(decision) => format!("{time} WOULD-DENY {}", decision_text(decision)),
+        Event::StateChange(state) => {
+            let reasons = if state.reasons.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", state.reasons.join("; "))
+            };
+            let does = if state.enforcing { "enforcing" } else { "not enforcing" };
+            format!("{time} STATE {} {does} tier={tier} mode={}{reasons}", state.status, state.mode.name())
+        }
+        Event::Proof(proof) => {
+            let word = if proof.proven { "proven" } else { "NOT PROVEN" };
+            format!("{time} PROOF {} {word}: {}", proof.hook, proof.detail)
+        }
+        Event::Lost(lost) => format!("{time} LOST {} events ({} in all)", lost.events, lost.total),
+    }
+}
+
+fn decision_text(decision: &Decision) -> String {
+    let Decision { operation, path, rule, pid, uid, comm, hook, policy_generation, .. } = decision;
+    let exe = decision.exe.as_deref().unwrap_or("?");
+    format!(
+        "{operation} {path} rule={rule} policy={policy_generation} pid={pid} uid={uid} comm={comm} exe={exe} hook={hook}"
+    )
+}
+
+/// `2026-01-02T03:04:05.000000006Z`
+pub fn rfc3339(time: SystemTime) -> String {
+    humantime::format_rfc3339_nanos(time).to_string()
+}

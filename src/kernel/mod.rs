@@ -1,0 +1,236 @@
+//! What the kernel at hand allows, found out by trial.
+//!
+//! Configuration is not evidence: a kernel with `CONFIG_BPF_LSM=y` and `bpf` in its LSM list may still refuse every such
+//! program, and one that accepts and attaches them may never call them. So each question is answered by doing the thing,
+//! on a small scale that touches nobody else.
+
+mod host;
+mod trial;
+
+use std::{collections::BTreeMap, fmt, io, path::Path};
+
+use aya_obj::btf::{Btf, BtfError};
+use once_cell::unsync::OnceCell;
+use rustix::process::{Resource, Rlimit, setrlimit};
+use serde::{Serialize, Serializer};
+
+pub use self::{
+    host::{Capabilities, Host, LsmList},
+    trial::Identity,
+};
+
+/// A question to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Probe {
+    /// A hash map can be created.
+    BpfMap,
+    /// A ring buffer can be created.
+    BpfRingbuf,
+    /// A program can tell this thread's id, which proofs are bound to.
+    BpfIdentity,
+    /// A BPF file system is mounted and takes files of ours.
+    Bpffs,
+    /// The kernel's type information is visible and parses.
+    BtfVmlinux,
+    /// A BPF LSM program loads.
+    LsmLoad,
+    /// A BPF LSM program that refuses this thread's opens makes them fail.
+    LsmEffect,
+    /// A modify-return program loads.
+    FmodRetLoad,
+    /// A modify-return program that refuses this thread's opens makes them fail.
+    FmodRetEffect,
+    /// A raw tracepoint program loads.
+    RawTracepointLoad,
+    /// A raw tracepoint program attaches.
+    RawTracepointAttach,
+}
+
+impl Probe {
+    /// All of them, each behind those it builds on.
+    pub const ALL: [Self; 11] = [
+        Self::BpfMap,
+        Self::BpfRingbuf,
+        Self::BpfIdentity,
+        Self::Bpffs,
+        Self::BtfVmlinux,
+        Self::LsmLoad,
+        Self::LsmEffect,
+        Self::FmodRetLoad,
+        Self::FmodRetEffect,
+        Self::RawTracepointLoad,
+        Self::RawTracepointAttach,
+    ];
+
+    /// The name that `tiers/*.toml` and all output use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BpfMap => "bpf.map",
+            Self::BpfRingbuf => "bpf.ringbuf",
+            Self::BpfIdentity => "bpf.identity",
+            Self::Bpffs => "bpffs",
+            Self::BtfVmlinux => "btf.vmlinux",
+            Self::LsmLoad => "lsm.load",
+            Self::LsmEffect => "lsm.effect",
+            Self::FmodRetLoad => "fmod_ret.load",
+            Self::FmodRetEffect => "fmod_ret.effect",
+            Self::RawTracepointLoad => "raw_tracepoint.load",
+            Self::RawTracepointAttach => "raw_tracepoint.attach",
+        }
+    }
+}
+
+impl Serialize for Probe {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// Why an answer is not yes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Why {
+    /// The kernel refused a call.
+    Refused {
+        /// What was tried.
+        what: &'static str,
+        /// The error number.
+        errno: i32,
+    },
+    /// The trial needs a privilege that this process lacks.
+    Unprivileged {
+        /// The capability, for example `CAP_BPF`.
+        capability: &'static str,
+    },
+    /// A program loaded and attached, and was not called.
+    NotCalled,
+    /// A file is not there or cannot be read.
+    Unreadable {
+        /// The file.
+        path: String,
+        /// The error number.
+        errno: i32,
+    },
+    /// A directory is not what it has to be.
+    NotBpffs {
+        /// The directory.
+        path: String,
+    },
+    /// A file was read and could not be understood.
+    Malformed {
+        /// The file.
+        path: String,
+    },
+    /// The trial builds on one that did not answer yes.
+    After(Probe),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { what, errno } => write!(f, "{what} was refused: {}", errno_name(*errno)),
+            Self::Unprivileged { capability } => write!(f, "cannot be tried without {capability}"),
+            Self::NotCalled => {
+                f.write_str("the program loaded and attached, but the kernel never called it: an open it refuses went through")
+            }
+            Self::Unreadable { path, errno } => write!(f, "{path}: {}", errno_name(*errno)),
+            Self::NotBpffs { path } => write!(f, "{path} is not a mounted BPF file system"),
+            Self::Malformed { path } => write!(f, "{path} does not parse"),
+            Self::After(probe) => write!(f, "not tried, because {} did not answer yes", probe.name()),
+        }
+    }
+}
+
+/// The kernel's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It works; it was done.
+    Yes,
+    /// It does not work here.
+    No(Why),
+    /// It could not be found out. Counts as no, is reported as unknown.
+    Unknown(Why),
+}
+
+impl Answer {
+    /// The reason, unless yes.
+    pub fn why(&self) -> Option<&Why> {
+        match self {
+            Self::Yes => None,
+            Self::No(why) | Self::Unknown(why) => Some(why),
+        }
+    }
+
+    /// `yes`, `no` or `unknown`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::No(_) => "no",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+}
+
+/// All answers.
+pub type Answers = BTreeMap<Probe, Answer>;
+
+/// The kernel at hand, with what has been read of it so far.
+#[derive(Default)]
+pub struct Kernel {
+    btf: OnceCell<Btf>,
+    identity: OnceCell<Identity>,
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kernel").field("identity", &self.identity.get()).finish_non_exhaustive()
+    }
+}
+
+impl Kernel {
+    /// The kernel's type information; read once.
+    pub fn btf(&self) -> Result<&Btf, BtfError> {
+        self.btf.get_or_try_init(Btf::from_sys_fs)
+    }
+
+    /// The program that tells a process how the first pid namespace numbers it; loaded once.
+    pub fn identity(&self) -> io::Result<&Identity> {
+        self.identity.get_or_try_init(Identity::load)
+    }
+
+    /// Asks everything. Call it from the thread that will prove; `bpffs` is where pins would go.
+    pub fn probe(&self, bpffs: &Path) -> Answers {
+        // Before v5.11 (3ac1f01b43b6) BPF memory counts against RLIMIT_MEMLOCK. Where it may not be raised, the maps
+        // themselves will say so.
+        let unlimited = Rlimit { current: None, maximum: None };
+        let _refused = setrlimit(Resource::Memlock, unlimited);
+        let capabilities = Capabilities::current();
+        let mut answers = Answers::new();
+        for probe in Probe::ALL {
+            let answer = trial::answer(self, probe, bpffs, capabilities, &answers);
+            answers.insert(probe, answer);
+        }
+        answers
+    }
+}
+
+/// `EPERM (Operation not permitted)`
+pub fn errno_name(errno: i32) -> String {
+    let name = match errno {
+        libc::EPERM => "EPERM",
+        libc::ENOENT => "ENOENT",
+        libc::E2BIG => "E2BIG",
+        libc::EACCES => "EACCES",
+        libc::EBUSY => "EBUSY",
+        libc::EINVAL => "EINVAL",
+        libc::ENOMEM => "ENOMEM",
+        libc::ENOSYS => "ENOSYS",
+        libc::ENOTSUP => "EOPNOTSUPP",
+        libc::EROFS => "EROFS",
+        // Kernel-internal, yet trampolines that an architecture lacks answer with it.
+        524 => return "ENOTSUPP (524)".to_owned(),
+        _ => return io::Error::from_raw_os_error(errno).to_string(),
+    };
+    let text = io::Error::from_raw_os_error(errno).to_string();
+    format!("{name} ({})", text.split(" (os error").next().unwrap_or(&text))
+}

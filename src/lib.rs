@@ -1,0 +1,49 @@
+//! AegisBPF denies opens and execs of files in the kernel, for selected cgroups, and never claims more than it has
+//! proven.
+//!
+//! A module imports from lower layers only (`tests/layers.rs` reads every `use`):
+//!
+//! | layer | module | what lives there |
+//! | --- | --- | --- |
+//! | 5 | [`cli`], [`cmd`], [`exit`] | what was typed; one file a subcommand; exit codes and the error printer |
+//! | 4 | [`agent`] | the story: probe, plan, load, attach, prove, confine, watch |
+//! | 3 | [`enforce`], [`confine`], [`event`], [`state`] | the kernel side; the self-sandbox; events; state on disk |
+//! | 2 | [`plan`] | policy, contract, kernel and request to a decision or a refusal; pure |
+//! | 1 | [`policy`], [`tier`], [`kernel`] | grammar; contracts; probes |
+//! | 0 | [`abi`], [`sys`] | layouts shared with the programs; system calls that no library makes |
+
+pub mod abi;
+pub mod agent;
+pub mod cli;
+pub mod cmd;
+pub mod confine;
+pub mod enforce;
+pub mod event;
+pub mod exit;
+pub mod kernel;
+pub mod plan;
+pub mod policy;
+pub mod state;
+pub mod sys;
+pub mod tier;
+
+use clap::Parser as _;
+
+/// Runs the command line of this process.
+pub fn main() -> exit::Exit {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Help and version are no errors; a closed standard output is not worth another one.
+            drop(usage.print());
+            return if usage.use_stderr() { exit::Exit::Usage } else { exit::Exit::Done };
+        }
+    };
+    match cmd::run(&cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            exit::report(&failure);
+            failure.exit
+        }
+    }
+}

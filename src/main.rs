@@ -1,0 +1,4 @@
+//! `aegisbpf`: the whole program is in the library.
+fn main() -> std::process::ExitCode {
+    aegisbpf::main().into()
+}

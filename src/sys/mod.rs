@@ -1,0 +1,7 @@
+//! Every system call that no library makes, and the only place beside [`crate::abi`] with `unsafe`.
+
+#![expect(unsafe_code, reason = "system calls without a safe wrapper in a library we use")]
+
+pub mod bpf;
+pub mod map;
+pub mod process;

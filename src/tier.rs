@@ -1,0 +1,115 @@
+//! The tiers and their contracts, as `tiers/*.toml` states them.
+//!
+//! The tables are made at build time, which refuses a contract that leaves a claim unsorted, a denied claim without a
+//! hook, or a failure unstated.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::Probe;
+
+/// Something that the product says about a way to a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    /// Stable id, for example `file.open.read`.
+    pub id: &'static str,
+    /// The way, in words.
+    pub text: &'static str,
+}
+
+/// What a matching rule does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Report what would be denied, let it pass.
+    Audit,
+    /// Deny.
+    Enforce,
+}
+
+impl Mode {
+    /// The word used in output and state.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Audit => "audit",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+/// How the programs of a tier reach the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// As `BPF_PROG_TYPE_LSM`.
+    Lsm,
+    /// As `BPF_MODIFY_RETURN` of a kernel function.
+    ModifyReturn,
+    /// At a raw tracepoint.
+    RawTracepoint,
+}
+
+/// A place where the kernel asks a program.
+#[derive(Clone, Copy, Debug)]
+pub struct Hook {
+    /// Name of the hook and of the program.
+    pub name: &'static str,
+    /// The kernel function or tracepoint.
+    pub target: &'static str,
+    /// Without it nothing is attached.
+    pub required: bool,
+    /// The claims that rest on it.
+    pub carries: &'static [&'static str],
+}
+
+/// The program that records what the kernel sees of a path.
+#[derive(Clone, Copy, Debug)]
+pub struct Enrol {
+    /// Name of the program.
+    pub program: &'static str,
+    /// The kernel function.
+    pub target: &'static str,
+}
+
+/// One tier: what it needs, how it attaches, what it promises.
+#[derive(Clone, Copy, Debug)]
+pub struct Tier {
+    /// Stable name, as in `--tier`.
+    pub name: &'static str,
+    /// Name in prose.
+    pub title: &'static str,
+    /// How it works, in one line.
+    pub mechanism: &'static str,
+    /// How its programs are attached.
+    pub attach: Attach,
+    /// Whether enforcement outlives the agent.
+    pub fail_closed: bool,
+    /// The modes it offers.
+    pub modes: &'static [Mode],
+    /// Probes that must all answer yes.
+    pub needs: &'static [Probe],
+    /// Its hooks.
+    pub hooks: &'static [Hook],
+    /// Its enrolment program, where paths are bound to inodes.
+    pub enrol: Option<Enrol>,
+    /// Claims it denies.
+    pub denies: &'static [&'static str],
+    /// Claims it only reports.
+    pub observes: &'static [&'static str],
+    /// Claims it does not hold, with the reason.
+    pub cannot: &'static [(&'static str, &'static str)],
+    /// What happens in each failure.
+    pub failures: &'static [(&'static str, &'static str)],
+}
+
+impl Tier {
+    /// The tier of that name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        TIERS.iter().find(|tier| tier.name == name)
+    }
+
+    /// Whether it can deny at all.
+    pub fn enforces(&self) -> bool {
+        self.modes.contains(&Mode::Enforce)
+    }
+}
+
+include!(concat!(env!("OUT_DIR"), "/tiers.rs"));

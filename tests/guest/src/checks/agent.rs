@@ -1,0 +1,186 @@
+//! The agent under test: started with a policy, asked for its state, and cleared away after each check.
+
+use super::{CheckError, Ctx};
+use crate::run::{Background, Cmd, Outcome};
+use guest::AGENT;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+/// An emulated machine proves within this time, or does not.
+pub(super) const SOON: Duration = Duration::from_secs(40);
+
+/// The uid that checks use beside root.
+pub(super) const NOBODY: u32 = 65534;
+
+/// The files that the checks fight over, below `/tmp/<id>`.
+pub(super) struct Place {
+    pub(super) dir: String,
+    pub(super) secret: String,
+    pub(super) neighbour: String,
+    pub(super) tool: String,
+    pub(super) policy: String,
+}
+
+impl Place {
+    /// Makes a world-readable directory with two files and a program.
+    pub(super) fn new(id: &str) -> Result<Self, CheckError> {
+        let dir = format!("/tmp/{id}");
+        let place = Self {
+            secret: format!("{dir}/secret"),
+            neighbour: format!("{dir}/neighbour"),
+            tool: format!("{dir}/true"),
+            policy: format!("{dir}/policy.conf"),
+            dir,
+        };
+        let script = format!(
+            "mkdir -m 755 {0} && echo secret >{1} && echo open >{2} && cp /bin/busybox {3} && chmod 644 {1} {2} && chmod 755 {3}",
+            place.dir, place.secret, place.neighbour, place.tool
+        );
+        ends(&Cmd::sh(&script), 0)?;
+        Ok(place)
+    }
+
+    /// Denies the secret (rule 1) and the tool (rule 2).
+    pub(super) fn deny(&self, more: &str) -> Result<(), CheckError> {
+        self.write(&format!("version=1\n[deny_path]\n{}\n{}\n{more}", self.secret, self.tool))
+    }
+
+    pub(super) fn write(&self, text: &str) -> Result<(), CheckError> {
+        fs::write(&self.policy, text)
+            .map_err(|source| CheckError::File { path: self.policy.clone().into(), source })
+    }
+}
+
+/// A running agent. Dropping it kills it and removes its pins.
+pub(super) struct Agent(pub(super) Option<Background>);
+
+impl Agent {
+    /// `run` with JSON events, and `args`.
+    pub(super) fn command(place: &Place, args: &[&str]) -> Cmd {
+        let fixed = ["run", "--log-format", "json", "--policy", &place.policy, "--allow-unsigned-policy"];
+        Cmd::new(AGENT).args(fixed).args(args)
+    }
+
+    /// Starts it and waits until it has told its first state.
+    pub(super) fn start(place: &Place, args: &[&str]) -> Result<Self, CheckError> {
+        let mut agent = Self::command(place, args).spawn()?;
+        agent.wait_for("\"type\":\"state_change\"", SOON)?;
+        Ok(Self(Some(agent)))
+    }
+
+    pub(super) fn process(&mut self) -> Result<&mut Background, CheckError> {
+        self.0.as_mut().ok_or(CheckError::Differs {
+            what: "agent",
+            want: "running".into(),
+            got: "gone".into(),
+        })
+    }
+
+    /// Waits for an event of this type whose line contains all of `parts`.
+    pub(super) fn event(&mut self, kind: &str, parts: &[&str]) -> Result<Value, CheckError> {
+        let kind = format!("\"type\":\"{kind}\"");
+        let process = self.process()?;
+        let end = std::time::Instant::now() + SOON;
+        loop {
+            let text = process.stdout();
+            let found = text
+                .lines()
+                .find(|line| line.contains(&kind) && parts.iter().all(|part| line.contains(part)));
+            if let Some(line) = found {
+                return json(line);
+            }
+            if std::time::Instant::now() > end {
+                let want = format!("{kind} with {parts:?}");
+                return Err(CheckError::Differs { what: "event", want, got: text + &process.stderr() });
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        drop(self.0.take());
+        let _ = Cmd::new(AGENT).args(["detach"]).run();
+    }
+}
+
+/// The tier that the row is about.
+pub(super) fn tier(ctx: &Ctx) -> &'static str {
+    if ctx.boot.list("lsm").contains(&"bpf") { "bpf-lsm" } else { "modify-return" }
+}
+
+pub(super) fn json(text: &str) -> Result<Value, CheckError> {
+    serde_json::from_str(text).map_err(|error| CheckError::Differs {
+        what: "JSON",
+        want: error.to_string(),
+        got: text.to_owned(),
+    })
+}
+
+/// Runs the agent's binary, wants this exit code, and reads its JSON.
+pub(super) fn ask(args: &[&str], code: i32) -> Result<Value, CheckError> {
+    json(&ends(&Cmd::new(AGENT).args(args), code)?.stdout)
+}
+
+/// Runs a command and wants this exit code.
+pub(super) fn ends(command: &Cmd, code: i32) -> Result<Outcome, CheckError> {
+    let outcome = command.clone().run()?;
+    if outcome.code() == code {
+        return Ok(outcome);
+    }
+    Err(CheckError::Status { want: code, outcome: Box::new(outcome) })
+}
+
+/// Wants a value at a JSON pointer.
+pub(super) fn at(value: &Value, pointer: &'static str, want: &Value) -> Result<(), CheckError> {
+    match value.pointer(pointer) {
+        Some(got) if got == want => Ok(()),
+        got => Err(CheckError::Differs {
+            what: pointer,
+            want: want.to_string(),
+            got: format!("{got:?} in {value}"),
+        }),
+    }
+}
+
+pub(super) fn contains(what: &'static str, text: &str, part: &str) -> Result<(), CheckError> {
+    if text.contains(part) {
+        return Ok(());
+    }
+    Err(CheckError::Differs { what, want: part.to_owned(), got: text.to_owned() })
+}
+
+/// Reads a file as a uid: `Ok(true)` when it could be read, `Ok(false)` when it answered EPERM.
+pub(super) fn readable(path: &str, uid: u32) -> Result<bool, CheckError> {
+    judge(&Cmd::new("/bin/cat").args([path]).uid(uid))
+}
+
+/// Executes the tool as a uid, answers as [`readable`] does.
+pub(super) fn executable(path: &str, uid: u32) -> Result<bool, CheckError> {
+    judge(&Cmd::sh(&format!("exec {path}")).uid(uid))
+}
+
+/// EPERM and nothing else: a permission bit would answer EACCES.
+pub(super) fn judge(command: &Cmd) -> Result<bool, CheckError> {
+    let outcome = command.clone().run()?;
+    match outcome.code() {
+        0 => Ok(true),
+        _ if outcome.stderr.contains("Operation not permitted") => Ok(false),
+        _ => Err(CheckError::Status { want: 0, outcome: Box::new(outcome) }),
+    }
+}
+
+pub(super) fn want(what: &'static str, got: bool, want: bool) -> Result<(), CheckError> {
+    if got == want {
+        return Ok(());
+    }
+    Err(CheckError::Differs { what, want: want.to_string(), got: got.to_string() })
+}
+
+/// Nothing of ours is pinned.
+pub(super) fn nothing_pinned() -> Result<(), CheckError> {
+    want("pins", Path::new("/sys/fs/bpf/aegisbpf").exists(), false)
+}

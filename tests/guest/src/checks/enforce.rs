@@ -1,0 +1,210 @@
+//! Enforcement on one kernel and boot line: the right tier, proven, and every claim of its contract.
+
+use super::agent::{Agent, NOBODY, Place, ask, at, ends, executable, judge, readable, tier, want};
+use super::{Check, CheckError, Ctx};
+use crate::run::Cmd;
+use guest::AGENT;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fs;
+
+pub(super) const CHECKS: [Check; 12] = [
+    Check { id: "enforce.tier-and-proof", run: tier_and_proof },
+    Check { id: "enforce.read-by-root", run: |_| read_by(0) },
+    Check { id: "enforce.read-by-nobody", run: |_| read_by(NOBODY) },
+    Check { id: "enforce.write", run: write },
+    Check { id: "enforce.exec", run: exec },
+    Check { id: "enforce.exec-script", run: exec_script },
+    Check { id: "enforce.other-names", run: other_names },
+    Check { id: "enforce.allow-cgroup", run: allow_cgroup },
+    Check { id: "enforce.inode-rule", run: inode_rule },
+    Check { id: "enforce.event", run: event },
+    Check { id: "enforce.audit-lets-pass", run: audit_lets_pass },
+    Check { id: "enforce.claims-proven", run: claims_proven },
+];
+
+/// The claims that the checks above prove, each with a positive control.
+const PROVEN: [&str; 3] = ["file.open.read", "file.open.write", "file.exec"];
+
+fn enforcing(id: &str, more: &str) -> Result<(Place, Agent), CheckError> {
+    let place = Place::new(id)?;
+    place.deny(more)?;
+    // Positive controls: all of it works before the rule.
+    for uid in [0, NOBODY] {
+        want("read before", readable(&place.secret, uid)?, true)?;
+        want("exec before", executable(&place.tool, uid)?, true)?;
+    }
+    let agent = Agent::start(&place, &["--enforce"])?;
+    Ok((place, agent))
+}
+
+fn tier_and_proof(ctx: &Ctx) -> Result<(), CheckError> {
+    let (_place, _agent) = enforcing("tier", "")?;
+    let status = ask(&["status", "--json"], 0)?;
+    at(&status, "/tier", &json!(tier(ctx)))?;
+    at(&status, "/enforcing", &json!(true))?;
+    at(&status, "/mode", &json!("enforce"))?;
+    at(&status, "/attach_state", &json!("full"))?;
+    at(&status, "/policy/rules", &json!(2))?;
+    at(&status, "/agent/running", &json!(true))?;
+    let hooks = status.pointer("/hooks").and_then(Value::as_array).cloned().unwrap_or_default();
+    want("two hooks", hooks.len() == 2, true)?;
+    for hook in &hooks {
+        want("hook proven", hook.pointer("/proven_at").is_some_and(Value::is_string), true)?;
+    }
+    let health = ask(&["health", "--json", "--require", "enforce"], 0)?;
+    at(&health, "/status", &json!("healthy"))?;
+    at(&ask(&["doctor", "--json"], 0)?, "/verdict", &json!("ENFORCING"))
+}
+
+fn read_by(uid: u32) -> Result<(), CheckError> {
+    let (place, _agent) = enforcing(&format!("read-{uid}"), "")?;
+    want("secret readable", readable(&place.secret, uid)?, false)?;
+    want("neighbour readable", readable(&place.neighbour, uid)?, true)
+}
+
+fn write(_: &Ctx) -> Result<(), CheckError> {
+    let (place, _agent) = enforcing("write", "")?;
+    let into = |path: &str| judge(&Cmd::sh(&format!("echo more >>{path}")));
+    want("secret writable", into(&place.secret)?, false)?;
+    want("neighbour writable", into(&place.neighbour)?, true)?;
+    let over = |path: &str| judge(&Cmd::sh(&format!(": >{path}")));
+    want("secret truncated", over(&place.secret)?, false)?;
+    want("neighbour truncated", over(&place.neighbour)?, true)
+}
+
+fn exec(_: &Ctx) -> Result<(), CheckError> {
+    let (place, _agent) = enforcing("exec", "")?;
+    let copy = format!("{}/copy/true", place.dir);
+    ends(&Cmd::sh(&format!("mkdir {0}/copy && cp /bin/busybox {copy} && chmod 755 {copy}", place.dir)), 0)?;
+    for uid in [0, NOBODY] {
+        want("tool executable", executable(&place.tool, uid)?, false)?;
+        want("its neighbour executable", executable(&copy, uid)?, true)?;
+    }
+    Ok(())
+}
+
+/// A script whose interpreter is denied, and a denied script.
+fn exec_script(_: &Ctx) -> Result<(), CheckError> {
+    let place = Place::new("script")?;
+    let (script, other) = (format!("{}/script", place.dir), format!("{}/other", place.dir));
+    let make = format!(
+        "printf '#!{0}\\n' >{script} && printf '#!/bin/busybox true\\n' >{other} && chmod 755 {script} {other}",
+        place.tool
+    );
+    ends(&Cmd::sh(&make), 0)?;
+    place.write(&format!("version=1\n[deny_path]\n{}\n{other}\n", place.tool))?;
+    want("interpreter before", executable(&script, 0)?, true)?;
+    want("script before", executable(&other, 0)?, true)?;
+    let _agent = Agent::start(&place, &["--enforce"])?;
+    want("script of a denied interpreter", executable(&script, 0)?, false)?;
+    want("denied script", executable(&other, 0)?, false)
+}
+
+fn other_names(_: &Ctx) -> Result<(), CheckError> {
+    let (place, _agent) = enforcing("names", "")?;
+    let Place { dir, secret, .. } = &place;
+    let make = format!(
+        "ln -s {secret} {dir}/symlink && ln {secret} {dir}/hard && touch {dir}/bound && mount --bind {secret} {dir}/bound"
+    );
+    ends(&Cmd::sh(&make), 0)?;
+    for name in ["symlink", "hard", "bound", "../names/secret"] {
+        want("readable by another name", readable(&format!("{dir}/{name}"), 0)?, false)?;
+    }
+    want(
+        "readable after a rename",
+        {
+            ends(&Cmd::sh(&format!("umount {dir}/bound; mv {secret} {dir}/moved")), 0)?;
+            readable(&format!("{dir}/moved"), 0)?
+        },
+        false,
+    )
+}
+
+fn allow_cgroup(_: &Ctx) -> Result<(), CheckError> {
+    let cgroup = "/sys/fs/cgroup/allowed";
+    fs::create_dir_all("/sys/fs/cgroup/allowed/below")
+        .map_err(|source| CheckError::File { path: cgroup.into(), source })?;
+    let (place, _agent) = enforcing("cgroup", &format!("[allow_cgroup]\n{cgroup}\n"))?;
+    let from = |cgroup: &str| judge(&Cmd::new("/bin/cat").args([&place.secret]).cgroup(cgroup));
+    want("from the allow-listed cgroup", from(cgroup)?, true)?;
+    want("from a cgroup below it", from("/sys/fs/cgroup/allowed/below")?, true)?;
+    want("from elsewhere", readable(&place.secret, 0)?, false)
+}
+
+/// `[deny_inode]` with the numbers as `stat` prints them, which on tmpfs are those of the kernel.
+fn inode_rule(_: &Ctx) -> Result<(), CheckError> {
+    let place = Place::new("inode")?;
+    let numbers = ends(&Cmd::new("/bin/stat").args(["-c", "%d:%i", &place.secret]), 0)?.stdout;
+    place.write(&format!("version=1\n[deny_inode]\n{numbers}"))?;
+    want("read before", readable(&place.secret, 0)?, true)?;
+    let _agent = Agent::start(&place, &["--enforce"])?;
+    want("secret readable", readable(&place.secret, 0)?, false)?;
+    want("neighbour readable", readable(&place.neighbour, 0)?, true)
+}
+
+fn event(ctx: &Ctx) -> Result<(), CheckError> {
+    let (place, mut agent) = enforcing("event", "")?;
+    want("secret readable", readable(&place.secret, NOBODY)?, false)?;
+    want("tool executable", executable(&place.tool, 0)?, false)?;
+    let read = agent.event("deny", &[&place.secret])?;
+    for (pointer, wanted) in [
+        ("/schema_version", json!(1)),
+        ("/tier", json!(tier(ctx))),
+        ("/mode", json!("enforce")),
+        ("/operation", json!("read")),
+        ("/hook", json!("file_open")),
+        ("/errno", json!(1)),
+        ("/path", json!(place.secret)),
+        ("/rule", json!(1)),
+        ("/uid", json!(NOBODY)),
+        ("/gid", json!(NOBODY)),
+        ("/comm", json!("cat")),
+        ("/exe", json!("/bin/busybox")),
+    ] {
+        at(&read, pointer, &wanted)?;
+    }
+    let exec = agent.event("deny", &[&place.tool])?;
+    at(&exec, "/rule", &json!(2))?;
+    at(&exec, "/operation", &json!("exec"))?;
+    // The text form, from an agent of its own.
+    drop(agent);
+    let mut process = Cmd::new(AGENT)
+        .args(["run", "--enforce", "--policy", &place.policy, "--allow-unsigned-policy"])
+        .spawn()?;
+    process.wait_for("STATE healthy enforcing", super::agent::SOON)?;
+    want("secret readable", readable(&place.secret, 0)?, false)?;
+    process.wait_for(&format!("DENY read {} rule=1", place.secret), super::agent::SOON)?;
+    let _cleared = Agent(Some(process));
+    Ok(())
+}
+
+fn audit_lets_pass(_: &Ctx) -> Result<(), CheckError> {
+    let place = Place::new("audit")?;
+    place.deny("")?;
+    let mut agent = Agent::start(&place, &["--audit"])?;
+    want("secret readable", readable(&place.secret, 0)?, true)?;
+    want("tool executable", executable(&place.tool, 0)?, true)?;
+    let read = agent.event("would_deny", &[&place.secret])?;
+    at(&read, "/errno", &json!(0))?;
+    at(&read, "/mode", &json!("audit"))?;
+    at(&read, "/rule", &json!(1))?;
+    agent.event("would_deny", &[&place.tool])?;
+    at(&ask(&["status", "--json"], 0)?, "/enforcing", &json!(false))
+}
+
+/// The contract says no more and no less than what is shown here.
+fn claims_proven(ctx: &Ctx) -> Result<(), CheckError> {
+    let contract = ask(&["contract", "--json", "--tier", tier(ctx)], 0)?;
+    let claims = contract.pointer("/tiers/0/claims").and_then(Value::as_array).cloned().unwrap_or_default();
+    let denied: BTreeSet<&str> = claims
+        .iter()
+        .filter(|claim| claim.pointer("/verdict") == Some(&json!("denies")))
+        .filter_map(|claim| claim.pointer("/id").and_then(Value::as_str))
+        .collect();
+    let proven = BTreeSet::from(PROVEN);
+    if denied == proven {
+        return Ok(());
+    }
+    Err(CheckError::Differs { what: "claims", want: format!("{proven:?}"), got: format!("{denied:?}") })
+}

@@ -1,0 +1,144 @@
+//! The life of an agent: killed, restarted, stopped, detached, run twice, and its demo.
+
+use super::agent::{Agent, Place, SOON, ask, at, contains, ends, nothing_pinned, readable, tier, want};
+use super::{Check, CheckError, Ctx};
+use crate::run::Cmd;
+use guest::AGENT;
+use rustix::process::Signal;
+use serde_json::json;
+use std::fs;
+use std::time::Duration;
+
+pub(super) const CHECKS: [Check; 8] = [
+    Check { id: "life.killed-agent-leaves-enforcement", run: killed },
+    Check { id: "life.next-run-adopts-without-a-gap", run: adopted },
+    Check { id: "life.stop-leaves-enforcement", run: stopped },
+    Check { id: "life.detach-ends-it", run: detached },
+    Check { id: "life.one-agent-at-a-time", run: one_at_a_time },
+    Check { id: "life.break-glass-suspends", run: break_glass },
+    Check { id: "life.proof-on-noexec-run", run: noexec_run },
+    Check { id: "life.demo-cleans-up", run: demo },
+];
+
+fn enforcing(id: &str) -> Result<(Place, Agent), CheckError> {
+    let place = Place::new(id)?;
+    place.deny("")?;
+    let agent = Agent::start(&place, &["--enforce"])?;
+    want("secret readable", readable(&place.secret, 0)?, false)?;
+    Ok((place, agent))
+}
+
+/// Ends the agent by a signal and keeps what it pinned.
+fn end(agent: &mut Agent, signal: Signal) -> Result<i32, CheckError> {
+    agent.process()?.signal(signal)?;
+    match agent.0.take() {
+        Some(process) => Ok(process.wait(SOON)?.code()),
+        None => Ok(-1),
+    }
+}
+
+fn killed(ctx: &Ctx) -> Result<(), CheckError> {
+    let (place, mut agent) = enforcing("killed")?;
+    end(&mut agent, Signal::KILL)?;
+    want("secret readable", readable(&place.secret, 0)?, false)?;
+    want("neighbour readable", readable(&place.neighbour, 0)?, true)?;
+    let health = ask(&["health", "--json"], 0)?;
+    at(&health, "/status", &json!("degraded"))?;
+    at(&health, "/enforcing", &json!(true))?;
+    at(&health, "/tier", &json!(tier(ctx)))?;
+    at(&health, "/agent/running", &json!(false))?;
+    ask(&["health", "--json", "--strict"], 1)?;
+    Ok(())
+}
+
+/// While one agent is killed and the next takes over, a reader tries all the time: it never gets through.
+fn adopted(ctx: &Ctx) -> Result<(), CheckError> {
+    let (place, mut agent) = enforcing("adopted")?;
+    let script = format!(
+        "n=0; while [ ! -e {0}/stop ]; do cat {1} 2>/dev/null && echo GAP; n=$((n+1)); done; echo tries $n",
+        place.dir, place.secret
+    );
+    let reader = Cmd::sh(&script).spawn()?;
+    end(&mut agent, Signal::KILL)?;
+    let mut next = Agent::start(&place, &["--enforce"])?;
+    let status = ask(&["status", "--json"], 0)?;
+    at(&status, "/status", &json!("healthy"))?;
+    at(&status, "/tier", &json!(tier(ctx)))?;
+    at(&status, "/policy/generation", &json!(2))?;
+    next.event("deny", &[&place.secret, "\"policy_generation\":2"])?;
+    fs::write(format!("{}/stop", place.dir), "")
+        .map_err(|source| CheckError::File { path: place.dir.clone().into(), source })?;
+    let outcome = reader.wait(SOON)?;
+    contains("reader", &outcome.stdout, "tries ")?;
+    want("a gap", outcome.stdout.contains("GAP"), false)
+}
+
+fn stopped(_: &Ctx) -> Result<(), CheckError> {
+    let (place, mut agent) = enforcing("stopped")?;
+    let code = end(&mut agent, Signal::TERM)?;
+    want("exit code 0", code == 0, true)?;
+    want("secret readable", readable(&place.secret, 0)?, false)?;
+    at(&ask(&["health", "--json"], 0)?, "/enforcing", &json!(true))
+}
+
+fn detached(_: &Ctx) -> Result<(), CheckError> {
+    let (place, mut agent) = enforcing("detached")?;
+    end(&mut agent, Signal::KILL)?;
+    ends(&Cmd::new(AGENT).args(["detach"]), 0)?;
+    want("secret readable", readable(&place.secret, 0)?, true)?;
+    nothing_pinned()?;
+    let health = ask(&["health", "--json"], 1)?;
+    at(&health, "/enforcing", &json!(false))?;
+    at(&health, "/attach_state", &json!("none"))
+}
+
+fn one_at_a_time(_: &Ctx) -> Result<(), CheckError> {
+    let (place, _agent) = enforcing("twice")?;
+    let second = ends(&Agent::command(&place, &["--enforce"]), 75)?;
+    contains("message", &second.stderr, "another agent is running")?;
+    want("secret readable", readable(&place.secret, 0)?, false)
+}
+
+fn break_glass(_: &Ctx) -> Result<(), CheckError> {
+    let place = Place::new("glass")?;
+    place.deny("")?;
+    let config = format!("{}/etc", place.dir);
+    let mut agent = Agent::start(&place, &["--enforce", "--config-dir", &config])?;
+    want("secret readable", readable(&place.secret, 0)?, false)?;
+    ends(&Cmd::sh(&format!("mkdir -p {config} && touch {config}/break_glass && sleep 2")), 0)?;
+    want("with break-glass", readable(&place.secret, 0)?, true)?;
+    agent.event("state_change", &["break-glass is on", "\"enforcing\":false"])?;
+    ends(&Cmd::sh(&format!("rm {config}/break_glass && sleep 2")), 0)?;
+    want("without break-glass", readable(&place.secret, 0)?, false)
+}
+
+/// On most hosts `/run` is noexec: an exec there fails before any hook is asked, and proves nothing.
+fn noexec_run(_: &Ctx) -> Result<(), CheckError> {
+    ends(&Cmd::sh("mount -o remount,noexec /run"), 0)?;
+    let result =
+        enforcing("noexec").and_then(|_| at(&ask(&["health", "--json"], 0)?, "/enforcing", &json!(true)));
+    ends(&Cmd::sh("mount -o remount,exec /run"), 0)?;
+    result
+}
+
+fn demo(_: &Ctx) -> Result<(), CheckError> {
+    let demo = ends(&Cmd::new(AGENT).args(["demo"]), 0)?;
+    contains("demo", &demo.stdout, "ENFORCING")?;
+    contains("demo", &demo.stdout, "EPERM")?;
+    contains("demo", &demo.stdout, "DENY exec")?;
+    nothing_left()?;
+    // Interrupted half way: the same. The tool is only there once the demo is at work.
+    let mut interrupted = Cmd::new(AGENT).args(["demo"]).spawn()?;
+    interrupted.wait_for("before", SOON)?;
+    interrupted.signal(Signal::INT)?;
+    let outcome = interrupted.wait(Duration::from_secs(30))?;
+    want("interrupted or done", matches!(outcome.code(), 0 | 1), true)?;
+    nothing_left()
+}
+
+fn nothing_left() -> Result<(), CheckError> {
+    nothing_pinned()?;
+    let left =
+        ends(&Cmd::sh("ls -d /tmp/aegisbpf-demo-* /sys/fs/cgroup/aegisbpf-demo-* 2>/dev/null; true"), 0)?;
+    want("scratch left", left.stdout.is_empty(), true)
+}

@@ -1,0 +1,57 @@
+//! The checks, and which of them make up a row.
+
+mod agent;
+mod enforce;
+mod life;
+mod refusals;
+mod rig;
+mod smoke;
+
+use crate::boot::Boot;
+use crate::run::{CmdError, Outcome};
+use std::io;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// What a check knows about its boot.
+#[derive(Debug)]
+pub(crate) struct Ctx {
+    /// The kernel command line.
+    pub(crate) boot: Boot,
+}
+
+/// One check. The id is unique in its row, has no spaces, and stays the same for as long as it means the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Check {
+    pub(crate) id: &'static str,
+    pub(crate) run: fn(&Ctx) -> Result<(), CheckError>,
+}
+
+/// What a check saw instead of what it wanted.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub(crate) enum CheckError {
+    /// A command has no outcome.
+    #[error(transparent)]
+    Command(#[from] CmdError),
+    /// A command ended with another status than it should.
+    #[error("`{}` exits with {}, wanted {want}; stdout: {:?}; stderr: {:?}", outcome.command, outcome.code(), outcome.stdout, outcome.stderr)]
+    Status { want: i32, outcome: Box<Outcome> },
+    /// A file could not be read, written or made.
+    #[error("{}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    /// Something is not as it should be.
+    #[error("{what}: wanted {want}, got {got}")]
+    Differs { what: &'static str, want: String, got: String },
+}
+
+/// The checks of a row; `None` for a name that no row has.
+pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
+    match name {
+        "rig" => Some([smoke::CHECKS.as_slice(), &rig::CHECKS].concat()),
+        "enforce" => {
+            Some([smoke::CHECKS.as_slice(), &enforce::CHECKS, &life::CHECKS, &refusals::CHECKS].concat())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,135 @@
+//! What the guest and the VM runner must agree on: the lines of the report, and the paths of the initramfs.
+
+use std::fmt;
+
+/// The kernel modules of a boot, one path a line, dependencies before what needs them.
+pub const MODULE_LIST: &str = "/modules/list";
+/// The command of a boot that runs one command, for `sh -c`.
+pub const RUN_FILE: &str = "/etc/aegis-run";
+/// The agent under test.
+pub const AGENT: &str = "/sbin/aegisbpf";
+/// Kernel parameter that names the row of checks to run.
+pub const PARAM_ROW: &str = "aegis.row";
+/// Kernel parameter that asks for a prompt; its value is the terminal's size as `ROWSxCOLUMNS`.
+pub const PARAM_SHELL: &str = "aegis.shell";
+/// Kernel parameter with the comma-separated names of mounts to leave out.
+pub const PARAM_NOMOUNT: &str = "aegis.nomount";
+
+/// Stands before the exit line of a single command. That command's own output is raw and may end without a
+/// newline, so the line needs a mark that ordinary output does not contain.
+pub const RECORD_MARK: char = '\x1e';
+
+/// One line of the report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// This check begins: a guest that hangs is blamed on it.
+    Run(String),
+    /// This check passed.
+    Ok(String),
+    /// This check failed, and how.
+    Fail {
+        /// The check, or the part of the guest that failed.
+        id: String,
+        /// What was seen.
+        detail: String,
+    },
+    /// Worth showing, with no verdict in it.
+    Note(String),
+    /// The row is over; the runner compares the numbers with the lines it has seen.
+    Done {
+        /// Checks that passed.
+        passed: usize,
+        /// Checks that failed.
+        failed: usize,
+    },
+    /// The exit status of a boot that ran one command.
+    Exit(i32),
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Run(id) => write!(f, "@run {id}"),
+            Self::Ok(id) => write!(f, "@ok {id}"),
+            Self::Fail { id, detail } => write!(f, "@fail {id} {}", escape(detail)),
+            Self::Note(text) => write!(f, "@note {}", escape(text)),
+            Self::Done { passed, failed } => write!(f, "@done {passed} {failed}"),
+            Self::Exit(code) => write!(f, "@exit {code}"),
+        }
+    }
+}
+
+impl Line {
+    /// Reads one line; `None` for anything that is not a line of the report.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (word, rest) = text.trim_end_matches(['\r', '\n']).split_once(' ')?;
+        match word {
+            "@run" => Some(Self::Run(rest.to_owned())),
+            "@ok" => Some(Self::Ok(rest.to_owned())),
+            "@fail" => {
+                let (id, detail) = rest.split_once(' ').unwrap_or((rest, ""));
+                Some(Self::Fail { id: id.to_owned(), detail: unescape(detail) })
+            }
+            "@note" => Some(Self::Note(unescape(rest))),
+            "@done" => {
+                let (passed, failed) = rest.split_once(' ')?;
+                Some(Self::Done { passed: passed.parse().ok()?, failed: failed.parse().ok()? })
+            }
+            "@exit" => rest.parse().ok().map(Self::Exit),
+            _ => None,
+        }
+    }
+}
+
+/// Keeps a text on one line. Reversible, so that the runner can show several lines again.
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").replace(RECORD_MARK, "\\e")
+}
+
+fn unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some('n') => out.push('\n'),
+                Some('r') => out.push('\r'),
+                Some('e') => out.push(RECORD_MARK),
+                Some(other) => out.push(other),
+                None => {}
+            },
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_survives_the_wire() {
+        let lines = [
+            Line::Run("a.b".into()),
+            Line::Ok("a.b".into()),
+            Line::Fail { id: "a.b".into(), detail: "want 1\ngot \\n\r\n\x1e".into() },
+            Line::Note("two\nlines".into()),
+            Line::Done { passed: 3, failed: 1 },
+            Line::Exit(-1),
+        ];
+        for line in lines {
+            let wire = line.to_string();
+            assert!(!wire.contains('\n'), "{wire:?}");
+            assert_eq!(Line::parse(&format!("{wire}\r\n")), Some(line));
+        }
+    }
+
+    #[test]
+    fn other_text_is_not_a_report() {
+        assert_eq!(Line::parse("login: @ok a"), None);
+        assert_eq!(Line::parse("@done 1"), None);
+        assert_eq!(Line::parse("@done one two"), None);
+        assert_eq!(Line::parse(""), None);
+    }
+}

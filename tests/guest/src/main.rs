@@ -1,0 +1,47 @@
+//! The test VM from the inside. As PID 1 it is the init; `guest row NAME` runs the checks of one row, in a process of
+//! its own so that a crash of a check cannot take the init down; `guest --list NAME` prints the ids of a row.
+
+#![expect(clippy::print_stdout, reason = "the ids of a row are this program's output on the host")]
+#![expect(
+    clippy::print_stderr,
+    reason = "the kernel console is stderr here, and the only place left for a usage error"
+)]
+
+mod boot;
+mod checks;
+mod enter;
+mod init;
+mod mounts;
+mod report;
+mod row;
+mod run;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if std::process::id() == 1 {
+        return init::main();
+    }
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        ["row", name] => row::main(name),
+        ["enter", rest @ ..] => enter::main(rest),
+        ["--list", name] => list(name),
+        _ => {
+            eprintln!("usage: guest --list ROW");
+            ExitCode::from(64)
+        }
+    }
+}
+
+fn list(name: &str) -> ExitCode {
+    let Some(checks) = checks::row(name) else {
+        eprintln!("guest: no row is called '{name}'");
+        return ExitCode::from(64);
+    };
+    for check in checks {
+        println!("{}", check.id);
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,53 @@
+//! `./dev check`: what an engineer runs after each change.
+
+use crate::artifacts::cargo;
+use crate::paths;
+use crate::tally::{Tally, run};
+use anyhow::{Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// Where the C sources are.
+const C_DIRECTORIES: [&str; 2] = ["bpf-lsm", "bpf-tracepoint"];
+
+/// Runs the chore.
+pub(crate) fn main() -> ExitCode {
+    let mut tally = Tally::default();
+    steps(&mut tally);
+    tally.table().finish()
+}
+
+/// The steps, for the longer run that begins with them.
+pub(crate) fn steps(tally: &mut Tally) {
+    tally.step("rustfmt", || run(cargo()?.args(["fmt", "--all", "--check"])));
+    tally.step("clang-format", clang_format);
+    tally.step("clippy", || {
+        run(cargo()?.args(["clippy", "-q", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    });
+    tally.step("unit and layer tests", || run(cargo()?.args(["test", "-q", "--workspace"])));
+}
+
+fn clang_format() -> Result<()> {
+    let root = paths::root()?;
+    let mut sources = Vec::new();
+    for directory in C_DIRECTORIES {
+        c_sources(&root.join(directory), &mut sources)?;
+    }
+    if sources.is_empty() {
+        bail!("there are no C sources in {}", C_DIRECTORIES.join(" or "));
+    }
+    run(Command::new("clang-format").current_dir(root).args(["--dry-run", "-Werror"]).args(sources))
+}
+
+fn c_sources(directory: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            c_sources(&path, into)?;
+        } else if path.extension().is_some_and(|extension| extension == "c" || extension == "h") {
+            into.push(path);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! One file a chore.
+
+pub(crate) mod build;
+pub(crate) mod check;
+pub(crate) mod demo;
+pub(crate) mod test;
+pub(crate) mod vm;

@@ -1,0 +1,169 @@
+//! Runs rows of the matrix, some at a time, and counts.
+
+use crate::console;
+use crate::kernels::{Kernel, Selector, Store};
+use crate::matrix::Row;
+use crate::rig::Rig;
+use crate::row::{Seen, Verdict, judge};
+use crate::tally::Count;
+use anyhow::{Context as _, Result, bail};
+use guest::Line;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How rows are run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    /// VMs at a time.
+    pub(crate) jobs: usize,
+    pub(crate) limit: Duration,
+    /// Print each check and not only each row.
+    pub(crate) verbose: bool,
+}
+
+/// A row and its kernel, or why there is none.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    row: Row,
+    kernel: Result<Kernel>,
+}
+
+/// Finds the kernels for the rows that `words` mean (all rows when there are none). A kernel that cannot be had
+/// leaves its rows in place, to fail.
+pub(crate) fn prepare(store: &Store, rows: Vec<Row>, words: &[String]) -> Result<Vec<Ready>> {
+    let mut ready: Vec<Ready> = Vec::new();
+    for mut row in rows {
+        if !may_be_meant(&row, words) {
+            continue;
+        }
+        let known = ready.iter().find(|other| other.row.kernel == row.kernel);
+        let kernel = match known.map(|other| &other.kernel) {
+            Some(Ok(kernel)) => Ok(kernel.clone()),
+            Some(Err(error)) => Err(anyhow::anyhow!("{error:#}")),
+            None => store.get(&row.kernel),
+        };
+        if let Ok(kernel) = &kernel {
+            row.setup.name = format!("{}/{}", kernel.release.series(), row.suffix);
+        }
+        ready.push(Ready { row, kernel });
+    }
+    ready.retain(|ready| is_meant(&ready.row, ready.kernel.as_ref().ok(), words));
+    if ready.is_empty() {
+        bail!("no row is meant by '{}'; ./dev vm --list shows them", words.join(" "));
+    }
+    Ok(ready)
+}
+
+/// What a word means depends on what `newest` stands for; a word that names a fixed series does not, and no other
+/// kernel is fetched for it.
+fn may_be_meant(row: &Row, words: &[String]) -> bool {
+    match row.kernel {
+        Selector::Series(_) => is_meant(row, None, words),
+        Selector::Newest(_) => words.is_empty() || words.iter().any(|word| !Selector::is_fixed(word)),
+    }
+}
+
+fn is_meant(row: &Row, kernel: Option<&Kernel>, words: &[String]) -> bool {
+    let series = kernel.map(|kernel| kernel.release.series());
+    words.is_empty() || words.iter().any(|word| row.is_meant(word, series.as_deref()))
+}
+
+/// Runs them all; prints each row as it ends.
+pub(crate) fn run(rig: &mut Rig, rows: &[Ready], options: &Options) -> Result<Count> {
+    if let Some(kernel) = rows.iter().rev().find_map(|ready| ready.kernel.as_ref().ok()) {
+        rig.settle_accel(kernel)?;
+    }
+    let rig: &Rig = rig;
+    let next = AtomicUsize::new(0);
+    let count = Mutex::new((0, Count::default()));
+    thread::scope(|scope| {
+        for _ in 0..options.jobs.clamp(1, rows.len()) {
+            scope.spawn(|| {
+                while let Some(ready) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let start = Instant::now();
+                    let verdict =
+                        one(rig, ready, options).unwrap_or_else(|e| Verdict::not_run(format!("{e:#}")));
+                    let mut count = count.lock().unwrap_or_else(PoisonError::into_inner);
+                    count.0 += 1;
+                    count.1 += Count { passed: verdict.passed, failed: verdict.failed() };
+                    let progress = format!("[{}/{}] {}", count.0, rows.len(), ready.row.setup.name);
+                    print(&progress, &verdict, start.elapsed());
+                }
+            });
+        }
+    });
+    Ok(count.into_inner().unwrap_or_else(PoisonError::into_inner).1)
+}
+
+fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<Verdict> {
+    let kernel = match &ready.kernel {
+        Ok(kernel) => kernel,
+        Err(error) => bail!("{error:#}"),
+    };
+    let expected = expected(rig, ready.row.checks)?;
+    let (machine, _initramfs) = rig.machine(kernel, &ready.row.setup)?;
+    let mut lines = Lines { rest: Vec::new(), lines: Vec::new() };
+    let end = machine.run(options.limit, &mut |bytes| {
+        for line in lines.take(bytes) {
+            if options.verbose {
+                println!("{}  {line}", ready.row.setup.name);
+            }
+        }
+    })?;
+    let trouble = console::trouble(&machine.console);
+    let console_tail = console::tail(&machine.console);
+    Ok(judge(&expected, &Seen { lines: lines.lines, end, trouble, console_tail }))
+}
+
+/// The ids that the guest has for a row, asked on this host: what is not asked for cannot be missed.
+fn expected(rig: &Rig, checks: &str) -> Result<Vec<String>> {
+    let output = Command::new(&rig.guest).args(["--list", checks]).output();
+    let output = output.with_context(|| format!("cannot start {}", rig.guest.display()))?;
+    if !output.status.success() {
+        bail!(
+            "the guest has no list of checks '{checks}': {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+}
+
+/// Puts the lines of the report together from the pieces that arrive.
+struct Lines {
+    rest: Vec<u8>,
+    lines: Vec<Line>,
+}
+
+impl Lines {
+    /// Returns the lines that these bytes completed.
+    fn take(&mut self, bytes: &[u8]) -> &[Line] {
+        let before = self.lines.len();
+        self.rest.extend_from_slice(bytes);
+        while let Some(at) = self.rest.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = self.rest.drain(..=at).collect();
+            self.lines.extend(Line::parse(&String::from_utf8_lossy(&line)));
+        }
+        self.lines.get(before..).unwrap_or_default()
+    }
+}
+
+fn print(progress: &str, verdict: &Verdict, elapsed: Duration) {
+    let seconds = elapsed.as_secs_f32();
+    if verdict.failed() == 0 {
+        println!("{progress}  {} checks ok  {seconds:.1} s", verdict.passed);
+    } else {
+        println!("{progress}  FAILED: {} ok, {} failed  {seconds:.1} s", verdict.passed, verdict.failed());
+    }
+    for fault in &verdict.faults {
+        println!("    {}: {}", fault.id, fault.detail.trim_end().replace('\n', "\n        "));
+    }
+    if !verdict.missing.is_empty() {
+        println!("    no result from: {}", verdict.missing.join(" "));
+    }
+    for note in &verdict.notes {
+        println!("    note: {}", note.replace('\n', "\n        "));
+    }
+}

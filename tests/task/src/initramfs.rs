@@ -1,0 +1,105 @@
+//! The initramfs of a VM: the guest as init, the agent, busybox, modules. It lives in a memory file, so that
+//! nothing is left behind however a run ends.
+
+use crate::cpio::Cpio;
+use crate::modules::Module;
+use anyhow::{Context as _, Result, bail};
+use guest::{AGENT, MODULE_LIST, RUN_FILE};
+use rustix::fs::{MemfdFlags, memfd_create};
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
+
+const BUSYBOX: [&str; 2] = ["/bin/busybox", "/usr/bin/busybox"];
+
+const DIRECTORIES: [&str; 11] =
+    ["bin", "dev", "etc", "lib", "modules", "proc", "root", "sbin", "sys", "usr", "var"];
+
+/// The commands that checks and people use. busybox finds out by its name which one it is.
+const APPLETS: &str = "[ awk basename cat chgrp chmod chown chroot clear cmp cp cut date dd df diff dirname dmesg du \
+    echo env expr false find free grep gunzip gzip head hexdump hostname id ip kill killall less ln losetup ls lsmod \
+    md5sum mkdir mkfifo mknod mktemp more mount mv nproc nsenter od pgrep pidof ping poweroff printf ps pwd readlink \
+    realpath reset rm rmdir sed seq setpriv setsid sh sha256sum sleep sort stat stty su sync sysctl tail tar taskset \
+    tee test time timeout top touch tr true truncate tty umount uname uniq unlink unshare uptime usleep vi watch wc \
+    which whoami xargs xxd yes";
+
+/// What a boot takes with it.
+#[derive(Debug)]
+pub(crate) struct Content<'a> {
+    pub(crate) guest: &'a Path,
+    pub(crate) agent: &'a Path,
+    pub(crate) modules: &'a [Module],
+    /// A command for the shell, instead of a row of checks.
+    pub(crate) run: Option<&'a str>,
+}
+
+/// A finished initramfs.
+#[derive(Debug)]
+pub(crate) struct Initramfs(File);
+
+impl Initramfs {
+    /// A path that other processes of this user can open for as long as this value lives.
+    pub(crate) fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd()))
+    }
+
+    /// Not compressed: an emulated processor takes longer to unpack than it takes to copy.
+    pub(crate) fn build(content: &Content<'_>) -> Result<Self> {
+        let mut cpio = Cpio::default();
+        for directory in DIRECTORIES {
+            cpio.directory(directory, 0o755);
+        }
+        cpio.character_device("dev/console", 0o600, (5, 1));
+        cpio.character_device("dev/null", 0o666, (1, 3));
+        cpio.file("init", 0o755, &read(content.guest)?);
+        cpio.file(AGENT.trim_start_matches('/'), 0o755, &read(content.agent)?);
+        cpio.file("bin/busybox", 0o755, &busybox()?);
+        for applet in APPLETS.split_ascii_whitespace() {
+            cpio.symlink(&format!("bin/{applet}"), "busybox");
+        }
+        cpio.file(
+            "etc/passwd",
+            0o644,
+            b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
+        );
+        cpio.file("etc/group", 0o644, b"root:x:0:\nnogroup:x:65534:\n");
+        cpio.file("etc/profile", 0o644, b"export PS1='guest:\\w# '\n");
+        if let Some(run) = content.run {
+            cpio.file(RUN_FILE.trim_start_matches('/'), 0o644, format!("{run}\n").as_bytes());
+        }
+        add_modules(&mut cpio, content.modules);
+        let mut file = File::from(memfd_create("initramfs", MemfdFlags::CLOEXEC)?);
+        file.write_all(&cpio.finish())?;
+        Ok(Self(file))
+    }
+}
+
+fn add_modules(cpio: &mut Cpio, modules: &[Module]) {
+    if modules.is_empty() {
+        return;
+    }
+    let mut list = String::new();
+    for module in modules {
+        let path = format!("/modules/{}.ko", module.name);
+        cpio.file(path.trim_start_matches('/'), 0o644, &module.bytes);
+        list.push_str(&path);
+        list.push('\n');
+    }
+    cpio.file(MODULE_LIST.trim_start_matches('/'), 0o644, list.as_bytes());
+}
+
+fn busybox() -> Result<Vec<u8>> {
+    let path = BUSYBOX.iter().map(Path::new).find(|path| path.exists());
+    let path = path.context("there is no busybox: install the package busybox-static")?;
+    let bytes = read(path)?;
+    // The one text that only a dynamic executable of this machine has: the path of its loader.
+    if bytes.windows(10).any(|window| window == b"/ld-linux-") {
+        bail!("{} needs shared libraries, which the guest has not: install busybox-static", path.display());
+    }
+    Ok(bytes)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| path.display().to_string())
+}

@@ -1,0 +1,61 @@
+//! The chores of the project, behind `./dev`.
+
+#![expect(clippy::print_stdout, reason = "results go to standard output")]
+#![expect(clippy::print_stderr, reason = "progress goes to standard error")]
+
+mod accel;
+mod apt;
+mod artifacts;
+mod cmd;
+mod console;
+mod cpio;
+mod fleet;
+mod initramfs;
+mod kernels;
+mod matrix;
+mod modules;
+mod paths;
+mod release;
+mod rig;
+mod row;
+mod single;
+mod tally;
+mod vm;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(name = "./dev", about = "The chores of AegisBPF", disable_help_subcommand = false)]
+struct Cli {
+    #[command(subcommand)]
+    command: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Show what AegisBPF can do on this host, and in a VM
+    Demo,
+    /// Build the static release binary
+    Build(cmd::build::Args),
+    /// Formats, lints, unit tests: the fast loop
+    Check,
+    /// Everything
+    Test,
+    /// Boot VMs: the matrix of kernels, or one kernel with a command or a prompt
+    Vm(Box<cmd::vm::Args>),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Chore::Demo => cmd::demo::main(),
+        Chore::Build(args) => cmd::build::main(&args),
+        Chore::Check => Ok(cmd::check::main()),
+        Chore::Test => cmd::test::main(),
+        Chore::Vm(args) => cmd::vm::main(&args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,135 @@
+//! The rows of the matrix, as data.
+
+use crate::kernels::{self, Selector};
+use crate::rig::{LSM_WITH_BPF, LSM_WITHOUT_BPF, Setup};
+use guest::{PARAM_NOMOUNT, PARAM_ROW};
+
+/// On which kernels a row runs.
+enum On {
+    /// On each.
+    Every,
+    /// On the newest alone.
+    Newest,
+}
+
+/// A row before it meets a kernel.
+struct Template {
+    /// The part of the row's name behind the kernel.
+    name: &'static str,
+    on: On,
+    lsm: &'static str,
+    /// The guest's name for the list of checks.
+    checks: &'static str,
+    nomount: &'static [&'static str],
+    modules: &'static [&'static str],
+    params: &'static [&'static str],
+    memory_mib: u32,
+    smp: u32,
+}
+
+/// What most rows are like.
+const PLAIN: Template = Template {
+    name: "",
+    on: On::Every,
+    lsm: LSM_WITH_BPF,
+    checks: "rig",
+    nomount: &[],
+    modules: &[],
+    params: &[],
+    memory_mib: 1536,
+    smp: 2,
+};
+
+const TEMPLATES: [Template; 3] = [
+    Template { name: "lsm", checks: "enforce", ..PLAIN },
+    Template { name: "no-lsm", lsm: LSM_WITHOUT_BPF, checks: "enforce", ..PLAIN },
+    Template { name: "rig", on: On::Newest, modules: &["overlay", "loop", "xfs", "btrfs"], ..PLAIN },
+];
+
+/// One row: a VM to boot and the list of checks to run in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) kernel: Selector,
+    /// The part of the name behind the kernel.
+    pub(crate) suffix: &'static str,
+    pub(crate) checks: &'static str,
+    pub(crate) setup: Setup,
+}
+
+/// Every row, oldest kernel first.
+pub(crate) fn rows() -> Vec<Row> {
+    let kernels = kernels::all();
+    kernels.iter().flat_map(|kernel| TEMPLATES.iter().filter_map(|template| row(kernel, template))).collect()
+}
+
+fn row(kernel: &Selector, template: &Template) -> Option<Row> {
+    if matches!(template.on, On::Newest) && *kernel != Selector::Newest(0) {
+        return None;
+    }
+    let mut params = vec![format!("{PARAM_ROW}={}", template.checks)];
+    if !template.nomount.is_empty() {
+        params.push(format!("{PARAM_NOMOUNT}={}", template.nomount.join(",")));
+    }
+    params.extend(template.params.iter().map(|&word| word.to_owned()));
+    let setup = Setup {
+        name: format!("{}/{}", kernel.name(), template.name),
+        lsm: template.lsm.to_owned(),
+        params,
+        modules: template.modules.iter().map(|&name| name.to_owned()).collect(),
+        memory_mib: template.memory_mib,
+        smp: template.smp,
+        run: None,
+    };
+    Some(Row { kernel: kernel.clone(), suffix: template.name, checks: template.checks, setup })
+}
+
+impl Row {
+    /// Whether a word of `--row` means this row: its whole name, its kernel, or what stands behind the kernel.
+    pub(crate) fn is_meant(&self, word: &str, series: Option<&str>) -> bool {
+        let selector = self.kernel.name();
+        let kernels = [Some(selector.as_str()), series];
+        word == self.suffix
+            || kernels
+                .into_iter()
+                .flatten()
+                .any(|kernel| word == kernel || word == format!("{kernel}/{}", self.suffix))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_matrix_is_what_it_is_said_to_be() {
+        let names: Vec<String> = rows().into_iter().map(|row| row.setup.name).collect();
+        assert_eq!(
+            names,
+            [
+                "5.10/lsm",
+                "5.10/no-lsm",
+                "6.1/lsm",
+                "6.1/no-lsm",
+                "6.12/lsm",
+                "6.12/no-lsm",
+                "newest-1/lsm",
+                "newest-1/no-lsm",
+                "newest/lsm",
+                "newest/no-lsm",
+                "newest/rig"
+            ]
+        );
+    }
+
+    #[test]
+    fn words_that_mean_a_row() {
+        let rows = rows();
+        let meant = |word: &str| rows.iter().filter(|row| row.is_meant(word, Some("9.9"))).count();
+        assert_eq!(meant("lsm"), 5);
+        assert_eq!(meant("6.12/lsm"), 1);
+        assert_eq!(meant("6.1"), 2);
+        assert_eq!(meant("newest"), 3);
+        assert_eq!(meant("9.9/rig"), 1);
+        assert_eq!(meant("6"), 0);
+    }
+}

@@ -1,0 +1,86 @@
+//! What every VM of a run shares: the binaries, the cache of kernels, the accelerator, the logs.
+
+use crate::accel;
+use crate::artifacts;
+use crate::initramfs::{Content, Initramfs};
+use crate::kernels::{Kernel, Store};
+use crate::modules;
+use crate::paths::{self, MUSL};
+use crate::vm::{self, Accel, Machine};
+use anyhow::{Context as _, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The list of a host where BPF LSM programs take part.
+pub(crate) const LSM_WITH_BPF: &str = "lockdown,capability,landlock,yama,apparmor,bpf";
+/// The list of most distributions.
+pub(crate) const LSM_WITHOUT_BPF: &str = "lockdown,capability,landlock,yama,apparmor";
+
+/// How one VM differs from another.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    /// Names the VM's log.
+    pub(crate) name: String,
+    pub(crate) lsm: String,
+    pub(crate) params: Vec<String>,
+    pub(crate) modules: Vec<String>,
+    pub(crate) memory_mib: u32,
+    pub(crate) smp: u32,
+    /// A command for the shell, instead of a row of checks.
+    pub(crate) run: Option<String>,
+}
+
+/// Everything that is made once.
+#[derive(Debug)]
+pub(crate) struct Rig {
+    pub(crate) guest: PathBuf,
+    agent: PathBuf,
+    logs: PathBuf,
+    cache: PathBuf,
+    accel: Option<Accel>,
+}
+
+impl Rig {
+    /// Builds the binaries. The agent can be given instead; so can the accelerator.
+    pub(crate) fn new(agent: Option<&Path>, accel: Option<Accel>) -> Result<Self> {
+        let agent = artifacts::agent(agent)?;
+        let guest = artifacts::release("guest", MUSL)?;
+        let logs = paths::target_dir()?.join("vm-logs");
+        fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
+        Ok(Self { guest, agent, logs, cache: paths::cache_dir()?, accel })
+    }
+
+    /// The cache of kernels, for as long as kernels are looked up.
+    pub(crate) fn store(&self) -> Result<Store> {
+        Store::open(&self.cache)
+    }
+
+    /// Decides on the accelerator, if that was left to us.
+    pub(crate) fn settle_accel(&mut self, kernel: &Kernel) -> Result<Accel> {
+        let accel = match self.accel {
+            Some(accel) => accel,
+            None => accel::choose(&self.cache, &self.logs, kernel, &self.guest)?,
+        };
+        self.accel = Some(accel);
+        Ok(accel)
+    }
+
+    /// A VM ready to boot. Its initramfs goes away with the second value.
+    pub(crate) fn machine(&self, kernel: &Kernel, setup: &Setup) -> Result<(Machine, Initramfs)> {
+        let modules = modules::closure(&kernel.modules(), &setup.modules)?;
+        let run = setup.run.as_deref();
+        let content = Content { guest: &self.guest, agent: &self.agent, modules: &modules, run };
+        let initramfs = Initramfs::build(&content)?;
+        let machine = Machine {
+            image: kernel.image(),
+            initrd: initramfs.path(),
+            lsm: setup.lsm.clone(),
+            params: setup.params.clone(),
+            memory_mib: setup.memory_mib,
+            smp: setup.smp,
+            accel: self.accel.unwrap_or(Accel::Tcg),
+            console: vm::console_path(&self.logs, &setup.name),
+        };
+        Ok((machine, initramfs))
+    }
+}

@@ -1,0 +1,144 @@
+//! One VM, from its command line to its end. The first serial port is the kernel's console and goes to a file; the
+//! second is the guest's and comes to us, so that a kernel message never cuts a result.
+
+use crate::console;
+use anyhow::{Context as _, Result};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often the console is looked at, and the clock.
+const TICK: Duration = Duration::from_millis(500);
+/// After the first line of trouble the kernel gets so long to finish its message.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// How the processor is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Accel {
+    Tcg,
+    Kvm,
+}
+
+/// A VM to boot.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    pub(crate) image: PathBuf,
+    pub(crate) initrd: PathBuf,
+    pub(crate) lsm: String,
+    /// More kernel parameters.
+    pub(crate) params: Vec<String>,
+    pub(crate) memory_mib: u32,
+    pub(crate) smp: u32,
+    pub(crate) accel: Accel,
+    /// Where the kernel's console is kept.
+    pub(crate) console: PathBuf,
+}
+
+/// How a VM ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    Exited(ExitStatus),
+    TimedOut(Duration),
+    /// The kernel printed a line of trouble and went on; it was stopped.
+    Trouble,
+}
+
+impl Machine {
+    /// The command that boots it. The kernel kills qemu when the thread that started it is gone, however it went.
+    fn command(&self, port: &str) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64", "-nodefaults", "-no-user-config"]);
+        command.args(["-display", "none", "-no-reboot", "-machine", "q35"]);
+        // No cmpxchg16b: QEMU 7.2 gives back garbage for the flags about once in a hundred boots, and the kernel dies
+        // of a double fault in its allocator. Without the instruction the kernel takes another path.
+        command.args(match self.accel {
+            Accel::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max,-cx16"],
+            Accel::Kvm => ["-accel", "kvm", "-cpu", "host"],
+        });
+        command.arg("-smp").arg(self.smp.to_string()).arg("-m").arg(self.memory_mib.to_string());
+        command.arg("-kernel").arg(&self.image).arg("-initrd").arg(&self.initrd);
+        command.arg("-append").arg(self.cmdline());
+        command.arg("-serial").arg(format!("file:{}", self.console.display()));
+        command.args(["-serial", port]);
+        command
+    }
+
+    fn cmdline(&self) -> String {
+        // A panic or an oops ends the VM at once instead of leaving it to the time limit.
+        // On a busy host the kernel's trial of its timer can miss the ticks, and then panics: it is told to trust it.
+        let fixed = ["console=ttyS0", "quiet", "panic=-1", "oops=panic", "no_timer_check"];
+        let lsm = format!("lsm={}", self.lsm);
+        let words = fixed.into_iter().chain([lsm.as_str()]).chain(self.params.iter().map(String::as_str));
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    /// Boots with the terminal as the guest's port; `Ctrl-A x` ends it.
+    pub(crate) fn interactive(&self) -> Result<ExitStatus> {
+        let mut command = self.command("mon:stdio");
+        command.status().context(START)
+    }
+
+    /// Boots, and gives what the guest writes to `sink` until the VM is gone.
+    pub(crate) fn run(&self, limit: Duration, sink: &mut dyn FnMut(&[u8])) -> Result<End> {
+        let mut command = self.command("stdio");
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context(START)?;
+        let stdout = child.stdout.take().context("qemu has no standard output")?;
+        let chunks = chunks(stdout);
+        let end = self.watch(&mut child, &chunks, limit, sink);
+        // Without effect on one that has ended by itself.
+        child.kill()?;
+        child.wait()?;
+        end
+    }
+
+    fn watch(
+        &self,
+        child: &mut Child,
+        chunks: &Receiver<Vec<u8>>,
+        limit: Duration,
+        sink: &mut dyn FnMut(&[u8]),
+    ) -> Result<End> {
+        let mut deadline = Instant::now() + limit;
+        let mut trouble = false;
+        loop {
+            match chunks.recv_timeout(TICK) {
+                Ok(chunk) => sink(&chunk),
+                Err(RecvTimeoutError::Disconnected) => return Ok(End::Exited(child.wait()?)),
+                Err(RecvTimeoutError::Timeout) if !trouble && console::trouble(&self.console).is_some() => {
+                    trouble = true;
+                    deadline = deadline.min(Instant::now() + LAST_WORDS);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if Instant::now() >= deadline {
+                return Ok(if trouble { End::Trouble } else { End::TimedOut(limit) });
+            }
+        }
+    }
+}
+
+const START: &str =
+    "cannot start qemu-system-x86_64 through setpriv (packages qemu-system-x86 and util-linux)";
+
+/// Reads in a thread of its own, so that a silent guest cannot keep us from looking at the clock.
+fn chunks(mut from: ChildStdout) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut buffer = vec![0; 4096];
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            let chunk = buffer.get(..count).unwrap_or_default().to_vec();
+            if sender.send(chunk).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// Where the console of this name is kept.
+pub(crate) fn console_path(logs: &Path, name: &str) -> PathBuf {
+    logs.join(format!("{}.console.log", name.replace('/', "-")))
+}

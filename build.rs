@@ -1,9 +1,11 @@
-//! What the binary embeds is made here: BPF objects, the ABI check, the tier contracts.
+//! What the binary embeds is made here: BPF objects, the ABI check, the system call filter, the tier contracts.
 
 #[path = "build/abi.rs"]
 mod abi;
 #[path = "build/bpf.rs"]
 mod bpf;
+#[path = "build/seccomp.rs"]
+mod seccomp;
 #[path = "build/tiers.rs"]
 mod tiers;
 
@@ -15,8 +17,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     bpf::compile("bpf-tracepoint/trace.bpf.c", &out.join("trace.o"))?;
     bpf::compile("bpf-lsm/layout.bpf.c", &out.join("layout.o"))?;
     abi::generate(&out.join("layout.o"), &out.join("abi.rs"))?;
+    seccomp::generate("src/confine/calls.toml", &out.join("seccomp.rs"))?;
     tiers::generate("tiers", &out.join("tiers.rs"))?;
-    for input in ["build.rs", "build", "bpf-lsm", "bpf-tracepoint", "tiers"] {
+    for input in ["build.rs", "build", "bpf-lsm", "bpf-tracepoint", "src/confine/calls.toml", "tiers"] {
         println!("cargo::rerun-if-changed={input}");
     }
     Ok(())

@@ -5,12 +5,14 @@
 //!
 //! | layer | module | what lives there |
 //! | --- | --- | --- |
-//! | 5 | [`cli`], [`cmd`], [`exit`] | what was typed; one file a subcommand; exit codes and the error printer |
-//! | 4 | [`agent`] | the story: probe, plan, load, attach, prove, confine, watch |
-//! | 3 | [`enforce`], [`confine`], [`event`], [`state`] | the kernel side; the self-sandbox; events; state on disk |
-//! | 2 | [`plan`] | policy, contract, kernel and request to a decision or a refusal; pure |
-//! | 1 | [`policy`], [`tier`], [`kernel`] | grammar; contracts; probes |
-//! | 0 | [`abi`], [`sys`] | layouts shared with the programs; system calls that no library makes |
+//! | 7 | [`cmd`], [`cli`], [`exit`] | one file a subcommand; what was typed; exit codes and the error printer |
+//! | 6 | [`agent`] | the story: probe, plan, load, attach, prove, confine, watch |
+//! | 5 | [`enforce`], [`confine`], [`event`], [`state`] | the kernel side; the self-sandbox; events; state files |
+//! | 4 | [`plan`] | policy, contract, kernel and request to a decision or a refusal; pure |
+//! | 3 | [`tier`] | contracts as types |
+//! | 2 | [`kernel`], [`policy`] | probes; the policy language |
+//! | 1 | [`sys`] | every system call that no library makes |
+//! | 0 | [`abi`] | layouts shared with the programs |
 
 pub mod abi;
 pub mod agent;

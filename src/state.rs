@@ -54,7 +54,7 @@ pub enum AttachState {
 }
 
 /// One hook.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookState {
     /// Its name.
     pub name: String,
@@ -67,7 +67,7 @@ pub struct HookState {
 }
 
 /// The policy in force.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyState {
     /// SHA-256 of its bytes, hexadecimal.
     pub sha256: String,
@@ -91,7 +91,7 @@ pub struct EventState {
 }
 
 /// The agent process.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentState {
     /// Whether it is alive.
     pub running: bool,
@@ -100,7 +100,7 @@ pub struct AgentState {
 }
 
 /// Everything that `status --json` and `health --json` print.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// [`SCHEMA_VERSION`]
     pub schema_version: u32,
@@ -194,9 +194,9 @@ impl RunDir {
     /// Replaces the state file.
     pub fn write(&self, status: &Status) -> io::Result<()> {
         let (path, new) = (self.0.join("state.json"), self.0.join("state.json.new"));
-        let mut file = File::options().write(true).create(true).truncate(true).mode(0o644).open(&new)?;
-        serde_json::to_writer(&mut file, status)?;
-        file.write_all(b"\n")?;
+        let mut text = serde_json::to_vec(status)?;
+        text.push(b'\n');
+        File::options().write(true).create(true).truncate(true).mode(0o644).open(&new)?.write_all(&text)?;
         fs::rename(new, path)
     }
 

@@ -71,6 +71,22 @@ pub enum AgentError {
         /// What it is.
         found: String,
     },
+    /// The policy says itself that it does not hold here and now.
+    #[error("{}: the policy does not hold here: {why}", .path.display())]
+    NotForUs {
+        /// The file.
+        path: PathBuf,
+        /// Which of its settings says so.
+        why: String,
+    },
+    /// The policy uses a section that is parsed and not enforced by this version.
+    #[error("{}: this version cannot enforce {section}", .path.display())]
+    NotDone {
+        /// The file.
+        path: PathBuf,
+        /// The section.
+        section: &'static str,
+    },
     /// Enforcement of a policy that nobody signed.
     #[error("{}: enforce mode needs a signed policy", .path.display())]
     Unsigned {

@@ -67,6 +67,7 @@ pub fn run(options: &Options, policy: &Source, talk: Talk) -> Result<(), AgentEr
     let (decision, guard) = start(options, policy, &kernel, &answers)?;
     let sandbox = crate::confine::lock_down(&[&options.run_dir, &options.state_dir])?;
     let watch = watch::Watch::new(options, policy, decision, guard, run_dir, sandbox, talk)?;
+    crate::confine::filter_calls()?;
     smol::block_on(watch.run())
 }
 

@@ -4,13 +4,15 @@ use std::{
     fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use sha2::{Digest as _, Sha256};
 
 use super::AgentError;
 use crate::{
-    policy::{self, Policy},
+    kernel::Host,
+    policy::{self, Policy, Settings},
     tier::Mode,
 };
 
@@ -87,6 +89,7 @@ impl Source {
                 found: self.sha256.clone(),
             });
         }
+        self.check_validity()?;
         if mode == Mode::Enforce && self.signed_by.is_none() {
             if !allow_unsigned {
                 return Err(AgentError::Unsigned { path: self.path.clone() });
@@ -94,5 +97,30 @@ impl Source {
             self.remarks.push("the policy is not signed (--allow-unsigned-policy)".to_owned());
         }
         Ok(())
+    }
+
+    /// What the policy says about itself: for which hosts, from when, until when; and nothing that is not done yet.
+    fn check_validity(&self) -> Result<(), AgentError> {
+        let Policy { settings, trees, scope, .. } = &self.policy;
+        let refused = |why: String| AgentError::NotForUs { path: self.path.clone(), why };
+        let undone = [("[deny_tree]", !trees.is_empty()), ("[scope_cgroup]", !scope.is_empty())];
+        if let Some((section, _)) = undone.iter().find(|(_, used)| *used) {
+            return Err(AgentError::NotDone { path: self.path.clone(), section });
+        }
+        let host = Host::current().name;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        match settings {
+            Settings { host: Some(pattern), .. } if !pattern.matches(&host) => {
+                Err(refused(format!("it is meant for {pattern}, and this is {host}")))
+            }
+            Settings { not_before: Some(start), .. } if now < start.unix() => {
+                Err(refused(format!("it is not valid before {start}")))
+            }
+            Settings { expires: Some(end), .. } if now >= end.unix() => {
+                Err(refused(format!("it expired on {end}")))
+            }
+            _ => Ok(()),
+        }
     }
 }

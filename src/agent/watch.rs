@@ -40,6 +40,9 @@ pub(super) struct Watch {
     lost: u64,
     proof_failed: Option<String>,
     last: Option<Status>,
+    signals: Signals,
+    ticks: Timer,
+    proofs: Timer,
 }
 
 /// What woke the loop.
@@ -51,7 +54,7 @@ enum Wake {
 }
 
 impl Watch {
-    /// Opens the ring buffer; events are read from here on.
+    /// Opens all that the loop waits for; the system call filter comes after this.
     pub(super) fn new(
         options: &Options,
         source: &Source,
@@ -86,15 +89,15 @@ impl Watch {
             lost,
             proof_failed: None,
             last: None,
+            signals: Signals::new([Signal::Term, Signal::Int])
+                .map_err(|source| AgentError::Loop { action: "watch for signals", source })?,
+            ticks: Timer::interval(TICK),
+            proofs: Timer::interval(options.proof_interval),
         })
     }
 
     /// Runs until SIGTERM or SIGINT.
     pub(super) async fn run(mut self) -> Result<(), AgentError> {
-        let failed = |action| move |source| AgentError::Loop { action, source };
-        let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(failed("watch for signals"))?;
-        let mut ticks = Timer::interval(TICK);
-        let mut proofs = Timer::interval(self.options.proof_interval);
         self.guard.set_break_glass(break_glass(&self.options.config_dir));
         self.report_proofs()?;
         self.refresh()?;
@@ -103,10 +106,10 @@ impl Watch {
                 drop(self.ready.readable().await);
                 Wake::Events
             };
-            let tick = async { ticks.next().await.map_or(Wake::Stop, |_| Wake::Tick) };
-            let proof = async { proofs.next().await.map_or(Wake::Stop, |_| Wake::Proof) };
+            let tick = async { self.ticks.next().await.map_or(Wake::Stop, |_| Wake::Tick) };
+            let proof = async { self.proofs.next().await.map_or(Wake::Stop, |_| Wake::Proof) };
             let stop = async {
-                signals.next().await;
+                self.signals.next().await;
                 Wake::Stop
             };
             // The timers and signals first: a flood of events must not starve them.
@@ -177,6 +180,9 @@ impl Watch {
     /// Brings the state file up to date and reports a change of status.
     fn refresh(&mut self) -> Result<(), AgentError> {
         let status = self.status()?;
+        if self.last.as_ref() == Some(&status) {
+            return Ok(());
+        }
         self.run_dir
             .write(&status)
             .map_err(|source| AgentError::Directory { path: self.options.run_dir.clone(), source })?;

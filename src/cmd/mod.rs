@@ -89,6 +89,12 @@ fn judge(error: &AgentError) -> (Exit, &'static str) {
         AgentError::Hash { .. } => {
             (Exit::Trust, "the file is not the one that was meant, or --sha256 is wrong")
         }
+        AgentError::NotForUs { .. } => {
+            (Exit::Trust, "`host=`, `not_before=` and `expires=` in [settings] say where and when it holds")
+        }
+        AgentError::NotDone { .. } => {
+            (Exit::Input, "use [deny_path] and [deny_inode]; nothing of the policy is applied")
+        }
         AgentError::Unsigned { .. } => {
             (Exit::Trust, "--allow-unsigned-policy enforces it all the same, and every status says so")
         }

@@ -22,12 +22,25 @@ pub enum ConfineError {
     /// Landlock is there and could not be used.
     #[error("the Landlock domain could not be made")]
     Landlock(#[from] RulesetError),
+    /// The system call filter was refused.
+    #[error("the system call filter could not be set")]
+    Seccomp(#[from] seccompiler::Error),
     /// A directory of ours is not there.
     #[error("a directory of ours could not be opened for the Landlock domain")]
     Directory(#[from] landlock::PathFdError),
 }
 
-/// Gives up what is not needed any more and says what was achieved, for `status`.
+include!(concat!(env!("OUT_DIR"), "/seccomp.rs"));
+
+/// Allows all threads nothing but the calls of `calls.toml` from here on.
+pub fn filter_calls() -> Result<(), ConfineError> {
+    let filter: Vec<seccompiler::sock_filter> =
+        FILTER.iter().map(|&(code, jt, jf, k)| seccompiler::sock_filter { code, jt, jf, k }).collect();
+    Ok(seccompiler::apply_filter_all_threads(&filter)?)
+}
+
+/// Closes the file system and the network and says what was achieved, for `status`. Comes before any thread is made:
+/// a Landlock domain binds the thread that makes it and those that come from it.
 pub fn lock_down(writable: &[&Path]) -> Result<String, ConfineError> {
     rustix::thread::set_no_new_privs(true).map_err(|errno| ConfineError::NoNewPrivs(errno.into()))?;
     let status = landlock(writable)?;
@@ -36,7 +49,7 @@ pub fn lock_down(writable: &[&Path]) -> Result<String, ConfineError> {
         RulesetStatus::PartiallyEnforced => "landlock partially enforced (older kernel)",
         RulesetStatus::NotEnforced => "landlock not available",
     };
-    Ok(format!("no_new_privs, {landlock}"))
+    Ok(format!("no_new_privs, {landlock}, seccomp allowlist"))
 }
 
 /// Nothing may be written or executed but in our own directories, nothing executed there either, no TCP.

@@ -1,6 +1,7 @@
 //! The kernels of the VMs: which ones, and how they get into the cache.
 
 use crate::apt::Apt;
+use crate::paths;
 use crate::release::Release;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::ffi::OsStr;
@@ -106,12 +107,13 @@ pub(crate) struct Store {
 
 impl Store {
     /// Opens the cache, and waits for another run that is using it.
-    pub(crate) fn open(cache: &Path) -> Result<Self> {
+    pub(crate) fn open() -> Result<Self> {
+        let cache = paths::cache_dir()?;
         let kernels = cache.join("kernels");
         fs::create_dir_all(&kernels).with_context(|| format!("cannot make {}", kernels.display()))?;
         let lock = File::create(cache.join("lock"))?;
         lock.lock()?;
-        Ok(Self { cache: cache.to_owned(), _lock: lock })
+        Ok(Self { cache, _lock: lock })
     }
 
     /// The kernel for a selector: from the cache while that is fresh, else the newest that the archive has, else,

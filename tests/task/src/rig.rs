@@ -3,7 +3,7 @@
 use crate::accel;
 use crate::artifacts;
 use crate::initramfs::{Content, Initramfs};
-use crate::kernels::{Kernel, Store};
+use crate::kernels::Kernel;
 use crate::modules;
 use crate::paths::{self, MUSL};
 use crate::vm::{self, Accel, Machine};
@@ -48,11 +48,6 @@ impl Rig {
         let logs = paths::target_dir()?.join("vm-logs");
         fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
         Ok(Self { guest, agent, logs, cache: paths::cache_dir()?, accel })
-    }
-
-    /// The cache of kernels, for as long as kernels are looked up.
-    pub(crate) fn store(&self) -> Result<Store> {
-        Store::open(&self.cache)
     }
 
     /// Decides on the accelerator, if that was left to us.

@@ -52,10 +52,12 @@ impl Machine {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64", "-nodefaults", "-no-user-config"]);
         command.args(["-display", "none", "-no-reboot", "-machine", "q35"]);
-        // No cmpxchg16b: QEMU 7.2 gives back garbage for the flags about once in a hundred boots, and the kernel dies
-        // of a double fault in its allocator. Without the instruction the kernel takes another path.
+        // One thread for all processors: with one for each, QEMU 7.2 lets a processor run code that another one has
+        // just patched (once in some hundred boots: `Oops: int3`), and attaching BPF programs patches code.
+        // No cmpxchg16b: it gives back garbage for the flags about as often, and the kernel dies of a double fault in
+        // its allocator; without the instruction the kernel takes another path. Neither costs time.
         command.args(match self.accel {
-            Accel::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max,-cx16"],
+            Accel::Tcg => ["-accel", "tcg,thread=single", "-cpu", "max,-cx16"],
             Accel::Kvm => ["-accel", "kvm", "-cpu", "host"],
         });
         command.arg("-smp").arg(self.smp.to_string()).arg("-m").arg(self.memory_mib.to_string());

@@ -1,7 +1,7 @@
 //! `./dev demo`: what AegisBPF can do on this host, and, where that is less than enforcing, what it does in a VM.
 
 use crate::artifacts;
-use crate::kernels::Selector;
+use crate::kernels::{Selector, Store};
 use crate::paths::MUSL;
 use crate::rig::{LSM_WITH_BPF, Rig, Setup};
 use crate::single;
@@ -80,7 +80,7 @@ pub(crate) fn check_vm(agent: &Path) -> Result<()> {
 
 fn in_vm(agent: &Path, out: &mut dyn Write) -> Result<i32> {
     let mut rig = Rig::new(Some(agent), None)?;
-    let kernel = rig.store()?.get(&Selector::Newest(0))?;
+    let kernel = Store::open()?.get(&Selector::Newest(0))?;
     rig.settle_accel(&kernel)?;
     let plain = if std::io::stdout().is_terminal() { "" } else { "NO_COLOR=1 " };
     let setup = Setup {

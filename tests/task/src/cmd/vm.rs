@@ -1,7 +1,7 @@
 //! `./dev vm`: the matrix, one command, or a prompt.
 
 use crate::fleet::{self, Options};
-use crate::kernels::{self, Selector};
+use crate::kernels::{self, Selector, Store};
 use crate::matrix;
 use crate::rig::{LSM_WITH_BPF, Rig, Setup};
 use crate::single;
@@ -10,6 +10,7 @@ use crate::vm::Accel;
 use anyhow::Result;
 use guest::{PARAM_NOMOUNT, PARAM_SHELL};
 use rustix::termios::tcgetwinsize;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
@@ -78,30 +79,27 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         list();
         return Ok(ExitCode::SUCCESS);
     }
-    let mut rig = Rig::new(args.binary.as_deref(), args.accel)?;
     let limit = Duration::from_secs(args.timeout);
     if args.run.is_some() || args.shell {
-        return single(args, &mut rig, limit);
+        return single(args, limit);
     }
     let jobs = args.jobs.unwrap_or_else(default_jobs);
     let verbose = args.verbose || !args.rows.is_empty();
-    Ok(rows(&mut rig, &args.rows, &Options { jobs, limit, verbose })?.finish())
+    let ready = fleet::prepare(&Store::open()?, matrix::rows(), &args.rows)?;
+    let mut rig = Rig::new(args.binary.as_deref(), args.accel)?;
+    Ok(fleet::run(&mut rig, &ready, &Options { jobs, limit, verbose })?.finish())
 }
 
 /// Every row, with the options of a plain `./dev vm`.
 pub(crate) fn whole_matrix(agent: &Path) -> Result<Count> {
-    let mut rig = Rig::new(Some(agent), None)?;
-    rows(&mut rig, &[], &Options { jobs: default_jobs(), limit: Duration::from_secs(LIMIT), verbose: false })
+    let ready = fleet::prepare(&Store::open()?, matrix::rows(), &[])?;
+    let options = Options { jobs: default_jobs(), limit: Duration::from_secs(LIMIT), verbose: false };
+    fleet::run(&mut Rig::new(Some(agent), None)?, &ready, &options)
 }
 
-fn rows(rig: &mut Rig, words: &[String], options: &Options) -> Result<Count> {
-    let ready = fleet::prepare(&rig.store()?, matrix::rows(), words)?;
-    fleet::run(rig, &ready, options)
-}
-
-/// Half of the processors: a VM has two, and keeps about one of them busy.
+/// An emulated VM keeps one processor busy.
 fn default_jobs() -> usize {
-    thread::available_parallelism().map_or(1, |count| count.get().div_ceil(2))
+    thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 fn list() {
@@ -115,8 +113,10 @@ fn list() {
     }
 }
 
-fn single(args: &Args, rig: &mut Rig, limit: Duration) -> Result<ExitCode> {
-    let kernel = rig.store()?.get(&Selector::parse(&args.kernel)?)?;
+fn single(args: &Args, limit: Duration) -> Result<ExitCode> {
+    let selector = Selector::parse(&args.kernel)?;
+    let kernel = Store::open()?.get(&selector)?;
+    let mut rig = Rig::new(args.binary.as_deref(), args.accel)?;
     rig.settle_accel(&kernel)?;
     let (machine, _initramfs) = rig.machine(&kernel, &setup(args))?;
     if args.shell {

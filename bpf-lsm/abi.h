@@ -27,14 +27,15 @@ enum aegis_const {
 	/* A file name with its NUL: NAME_MAX is 255 in include/uapi/linux/limits.h.
    */
 	AEGIS_NAME_BYTES = 256,
-	/* Components of a path that an event carries; a deeper path arrives marked as
-     cut. */
-	AEGIS_PATH_DEPTH = 48,
-	/* Room for both paths of an event: most fit the small record, the others get
-     the large one. */
+	/*
+	 * Room for both paths of an event: most fit the small record, the others get the large one. DEPTH counts
+	 * components and mounts crossed; a deeper path arrives marked as cut.
+	 */
 	AEGIS_SMALL_BYTES = 512,
 	AEGIS_SMALL_NAME_BYTES = 64,
+	AEGIS_SMALL_DEPTH = 12,
 	AEGIS_LARGE_BYTES = 8192,
+	AEGIS_LARGE_DEPTH = 48,
 	/* Levels of the cgroup hierarchy that a decision looks at. */
 	AEGIS_CGROUP_DEPTH = 32,
 	/* Longest path, with its NUL, that the tracepoint tier compares. */
@@ -60,6 +61,10 @@ enum aegis_hook {
 	AEGIS_HOOK_BPRM_CHECK = 2,
 	AEGIS_HOOK_TRACE_OPEN = 3,
 	AEGIS_HOOK_TRACE_EXEC = 4,
+	/* The second copy of a hook's program, see lsm.bpf.c. */
+	AEGIS_HOOK_FILE_OPEN_AGAIN = 5,
+	AEGIS_HOOK_BPRM_CHECK_AGAIN = 6,
+	AEGIS_HOOKS = 7,
 };
 
 enum aegis_kind {

@@ -48,13 +48,13 @@ struct large_record {
  * it. Kept in a register, its ever wider range made the verifier give up
  * (v6.12).
  */
-static __always_inline int walk(u8 *data, volatile u32 *at, u32 room, u32 name_room, const struct path *path)
+static __always_inline int walk(u8 *data, volatile u32 *at, u32 room, u32 name_room, u32 depth, const struct path *path)
 {
 	struct vfsmount *vfsmount = BPF_CORE_READ(path, mnt);
 	struct dentry *dentry = BPF_CORE_READ(path, dentry);
 	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
 
-	for (int i = 0; i < AEGIS_PATH_DEPTH; i++) {
+	for (u32 i = 0; i < depth; i++) {
 		struct dentry *root = BPF_CORE_READ(mount, mnt.mnt_root);
 		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
 		u32 to = *at;
@@ -103,7 +103,7 @@ static __always_inline void describe_task(struct aegis_event *event, struct task
 }
 
 /* Returns non-zero when both paths are complete. */
-static __always_inline int fill(struct aegis_event *event, u8 *data, u32 room, u32 name_room,
+static __always_inline int fill(struct aegis_event *event, u8 *data, u32 room, u32 name_room, u32 depth,
 				const struct decision *why)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
@@ -123,11 +123,11 @@ static __always_inline int fill(struct aegis_event *event, u8 *data, u32 room, u
 	describe_task(event, task);
 	/* exe_len serves as the position in data until both paths are there. */
 	event->exe_len = 0;
-	if (walk(data, &event->exe_len, room, name_room, why->path))
+	if (walk(data, &event->exe_len, room, name_room, depth, why->path))
 		event->flags |= AEGIS_EVENT_PATH_CUT;
 	event->path_len = event->exe_len;
 	/* A kernel thread has no executable. */
-	if (exe && walk(data, &event->exe_len, room, name_room, __builtin_preserve_access_index(&exe->f_path)))
+	if (exe && walk(data, &event->exe_len, room, name_room, depth, __builtin_preserve_access_index(&exe->f_path)))
 		event->flags |= AEGIS_EVENT_EXE_CUT;
 	event->size = sizeof(*event) + event->exe_len;
 	event->exe_len -= event->path_len;
@@ -141,7 +141,7 @@ static __always_inline void emit(const struct decision *why)
 
 	if (!small)
 		goto lost;
-	if (fill(&small->event, small->data, AEGIS_SMALL_BYTES, AEGIS_SMALL_NAME_BYTES, why)) {
+	if (fill(&small->event, small->data, AEGIS_SMALL_BYTES, AEGIS_SMALL_NAME_BYTES, AEGIS_SMALL_DEPTH, why)) {
 		bpf_ringbuf_submit(small, 0);
 		count(AEGIS_COUNT_SUBMITTED);
 		return;
@@ -150,7 +150,7 @@ static __always_inline void emit(const struct decision *why)
 	large = bpf_ringbuf_reserve(&events, sizeof(*large), 0);
 	if (!large)
 		goto lost;
-	fill(&large->event, large->data, AEGIS_LARGE_BYTES, AEGIS_NAME_BYTES, why);
+	fill(&large->event, large->data, AEGIS_LARGE_BYTES, AEGIS_NAME_BYTES, AEGIS_LARGE_DEPTH, why);
 	bpf_ringbuf_submit(large, 0);
 	count(AEGIS_COUNT_SUBMITTED);
 	return;

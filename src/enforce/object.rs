@@ -29,7 +29,10 @@ static LSM_OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), 
 static TRACE_OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/trace.o"));
 
 /// Maps that belong to one process and are never pinned.
-const PRIVATE: [&str; 3] = ["enrolled", "scratch", ".rodata"];
+const PRIVATE: [&str; 4] = ["enrolled", "passed", "scratch", ".rodata"];
+
+/// The knob of the enforcing object that makes room for the second copies of its programs.
+const BACKED_UP: &str = "backed_up";
 
 /// The knob of the tracepoint object that an old kernel needs at zero.
 const CGROUP_ANCESTORS: &str = "cgroup_ancestors";
@@ -67,12 +70,15 @@ impl Loaded {
     /// Prepares the object of a tier. Maps pinned under `pins` are taken over after they have been checked; the others
     /// are made.
     pub fn new(kernel: &Kernel, tier: &'static Tier, pins: Option<&Pins>) -> Result<Self, EnforceError> {
-        let loaded = Self::prepare(kernel, tier, pins, &[])?;
-        if tier.attach != Attach::RawTracepoint || loaded.loads(kernel, tier) {
-            return Ok(loaded);
+        match tier.attach {
+            Attach::Lsm => Self::prepare(kernel, tier, pins, &[]),
+            Attach::ModifyReturn => Self::prepare(kernel, tier, pins, &[(BACKED_UP, 1)]),
+            // Which variant a kernel takes is found out by trying, never by its version.
+            Attach::RawTracepoint => match Self::prepare(kernel, tier, pins, &[])? {
+                loaded if loaded.loads(kernel, tier) => Ok(loaded),
+                _ => Self::prepare(kernel, tier, pins, &[(CGROUP_ANCESTORS, 0)]),
+            },
         }
-        // Which variant a kernel takes is found out by trying, never by its version.
-        Self::prepare(kernel, tier, pins, &[(CGROUP_ANCESTORS, 0)])
     }
 
     fn loads(&self, kernel: &Kernel, tier: &'static Tier) -> bool {

@@ -46,7 +46,7 @@ pub struct Pinned {
     pub tier: Option<&'static Tier>,
     /// Hooks with a pinned link.
     pub hooks: Vec<String>,
-    /// How often the kernel skipped a program because it was already running on that CPU: decisions that were not made.
+    /// How often the kernel skipped the last program that could have decided: decisions that were not made.
     pub skipped: u64,
 }
 
@@ -197,7 +197,9 @@ impl Pins {
         for hook in &hooks {
             let Ok(program) = bpf::open_pin(&self.dir.join(PROGRAMS).join(hook)) else { continue };
             let Ok(info) = bpf::program_info(program.as_fd()) else { continue };
-            skipped += info.recursion_misses;
+            if is_last_resort(hook) {
+                skipped += info.recursion_misses;
+            }
             tier = tier.or_else(|| tier_of(info.type_));
         }
         Ok(Some(Pinned { control, tier, hooks, skipped }))
@@ -228,6 +230,11 @@ impl Pins {
         }
         Ok(removed)
     }
+}
+
+/// The second copies: where they are skipped, nobody decides. The first ones are backed up, or are never skipped.
+fn is_last_resort(hook: &str) -> bool {
+    hook.ends_with("_again")
 }
 
 fn tier_of(program_type: u32) -> Option<&'static Tier> {

@@ -96,23 +96,24 @@ impl Prover {
 
     fn test(&mut self, control: &abi::Control, hook: &str) -> Outcome {
         match hook {
-            "file_open" => {
-                let file = self.file.clone();
-                let (id, pid) = (self.file_id, self.pid);
-                outcome(control, abi::HOOK_FILE_OPEN, id, pid, 0, &mut || {
-                    fs::File::open(&file)
-                        .map_or_else(|error| error.raw_os_error().unwrap_or(libc::EIO), |_| 0)
-                })
-            }
-            "bprm_check_security" => {
-                let (id, pid) = (self.program_id, self.child.global_pid());
-                let child = &mut self.child;
-                outcome(control, abi::HOOK_BPRM_CHECK, id, pid, libc::ENOEXEC, &mut || {
-                    child.attempt().unwrap_or(libc::EPIPE)
-                })
-            }
+            "file_open" => self.open(control, abi::HOOK_FILE_OPEN),
+            "file_open_again" => self.open(control, abi::HOOK_FILE_OPEN_AGAIN),
+            "bprm_check_security" => self.exec(control, abi::HOOK_BPRM_CHECK),
+            "bprm_again" => self.exec(control, abi::HOOK_BPRM_CHECK_AGAIN),
             _ => Outcome::Inconclusive { errno: libc::ENOSYS },
         }
+    }
+
+    fn open(&self, control: &abi::Control, hook: u32) -> Outcome {
+        outcome(control, hook, self.file_id, self.pid, 0, &mut || {
+            fs::File::open(&self.file).map_or_else(|error| error.raw_os_error().unwrap_or(libc::EIO), |_| 0)
+        })
+    }
+
+    fn exec(&mut self, control: &abi::Control, hook: u32) -> Outcome {
+        let (id, pid) = (self.program_id, self.child.global_pid());
+        let child = &mut self.child;
+        outcome(control, hook, id, pid, libc::ENOEXEC, &mut || child.attempt().unwrap_or(libc::EPIPE))
     }
 }
 

@@ -93,8 +93,8 @@ fn operation(bits: u32) -> String {
 
 fn hook(number: u32) -> Option<&'static str> {
     match number {
-        abi::HOOK_FILE_OPEN => Some("file_open"),
-        abi::HOOK_BPRM_CHECK => Some("bprm_check_security"),
+        abi::HOOK_FILE_OPEN | abi::HOOK_FILE_OPEN_AGAIN => Some("file_open"),
+        abi::HOOK_BPRM_CHECK | abi::HOOK_BPRM_CHECK_AGAIN => Some("bprm_check_security"),
         abi::HOOK_TRACE_OPEN => Some("trace_open"),
         abi::HOOK_TRACE_EXEC => Some("trace_exec"),
         _ => None,

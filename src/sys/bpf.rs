@@ -102,12 +102,12 @@ fn slice_address<T>(values: &[T]) -> u64 {
 }
 
 fn copy_name(name: &str) -> [std::ffi::c_char; 16] {
-    let mut out = [0; 16];
+    let mut out: [std::ffi::c_char; 16] = [0; 16];
     for (slot, byte) in out.iter_mut().take(15).zip(name.bytes().map(|byte| {
         // The kernel takes letters, digits, `_` and `.` (bpf_obj_name_cpy).
         if byte.is_ascii_alphanumeric() { byte } else { b'_' }
     })) {
-        *slot = byte.cast_signed();
+        *slot = std::ffi::c_char::from_ne_bytes([byte]);
     }
     out
 }

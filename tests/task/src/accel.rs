@@ -54,6 +54,7 @@ fn trial(logs: &Path, kernel: &Kernel, guest: &Path) -> Result<bool> {
         smp: 2,
         accel: Accel::Kvm,
         console: crate::vm::console_path(logs, "kvm-trial"),
+        trial: true,
     };
     let mut seen = Vec::new();
     let end = machine.run(LIMIT, &mut |bytes| seen.extend_from_slice(bytes))?;

@@ -75,6 +75,7 @@ impl Rig {
             smp: setup.smp,
             accel: self.accel.unwrap_or(Accel::Tcg),
             console: vm::console_path(&self.logs, &setup.name),
+            trial: false,
         };
         Ok((machine, initramfs))
     }

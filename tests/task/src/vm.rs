@@ -35,6 +35,8 @@ pub(crate) struct Machine {
     pub(crate) accel: Accel,
     /// Where the kernel's console is kept.
     pub(crate) console: PathBuf,
+    /// A trial: what qemu complains about is nobody's concern.
+    pub(crate) trial: bool,
 }
 
 /// How a VM ended.
@@ -86,6 +88,7 @@ impl Machine {
     /// Boots, and gives what the guest writes to `sink` until the VM is gone.
     pub(crate) fn run(&self, limit: Duration, sink: &mut dyn FnMut(&[u8])) -> Result<End> {
         let mut command = self.command("stdio");
+        command.stderr(if self.trial { Stdio::null() } else { Stdio::inherit() });
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context(START)?;
         let stdout = child.stdout.take().context("qemu has no standard output")?;
         let chunks = chunks(stdout);

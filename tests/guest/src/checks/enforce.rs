@@ -48,7 +48,8 @@ fn tier_and_proof(ctx: &Ctx) -> Result<(), CheckError> {
     at(&status, "/policy/rules", &json!(2))?;
     at(&status, "/agent/running", &json!(true))?;
     let hooks = status.pointer("/hooks").and_then(Value::as_array).cloned().unwrap_or_default();
-    want("two hooks", hooks.len() == 2, true)?;
+    let wanted = if tier(ctx) == "modify-return" { 4 } else { 2 };
+    want("hooks", hooks.len() == wanted, true)?;
     for hook in &hooks {
         want("hook proven", hook.pointer("/proven_at").is_some_and(Value::is_string), true)?;
     }

@@ -56,10 +56,34 @@ pub enum Command {
     Status(JsonArgs),
     /// Judge what is in force: exit 0 healthy, 1 degraded or unhealthy, 2 misreporting
     Health(HealthArgs),
+    /// Check policy files
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// End enforcement: remove every program, map and link of ours from the kernel
     Detach(JsonArgs),
     /// Print version and build
     Version(JsonArgs),
+}
+
+/// What to do with a policy.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Explain every fault and doubt, with place and fix; exit 65 when the policy would be refused
+    Lint(LintArgs),
+}
+
+/// What to check.
+#[derive(Debug, Args)]
+pub struct LintArgs {
+    /// The policy; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Write the normalized policy in place of the file (to standard output for `-`)
+    #[arg(long, conflicts_with = "json")]
+    pub fix: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `--json` alone.

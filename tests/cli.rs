@@ -135,3 +135,22 @@ fn a_policy_that_does_not_hold_here_is_refused() {
     let tree = policy(dir.path(), "version=2\n[deny_tree]\n/etc/ssl\n");
     refused(&["run", "--audit", "--policy", &tree], 65, &["cannot enforce [deny_tree]"]);
 }
+
+#[test]
+fn lint_explains_and_fixes() {
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let secret = dir.path().join("secret");
+    std::fs::write(&secret, "x").expect("a scratch file");
+    std::fs::hard_link(&secret, dir.path().join("other")).expect("a second name");
+    let file = policy(dir.path(), &format!("version=2\n[deny_path]\n  {}   exec,read\n", secret.display()));
+    let report = json(&["policy", "lint", "--json", &file]);
+    assert_eq!(report["accepted"], Value::Bool(true));
+    assert_eq!(report["diagnostics"][0]["code"], "P205");
+    assert_eq!(aegisbpf(&["policy", "lint", "--fix", &file]).status.code(), Some(0));
+    let fixed = std::fs::read_to_string(&file).expect("the fixed file");
+    assert!(fixed.contains(&format!("\n{} read,exec\n", secret.display())), "{fixed}");
+    let missing = policy(dir.path(), "version=1\n[deny_path]\n/nonexistent/file\n");
+    refused(&["policy", "lint", &missing], 65, &["P201", "policy.conf:3", "/nonexistent/file"]);
+    let faulty = policy(dir.path(), "version=3\n");
+    refused(&["policy", "lint", &faulty], 65, &["policy.conf:1"]);
+}

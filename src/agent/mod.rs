@@ -17,7 +17,7 @@ pub use self::{
     error::AgentError,
     guard::{Guard, Setup},
     output::{Output, Talk},
-    source::Source,
+    source::{Source, read_bounded},
 };
 use crate::{
     enforce::Pins,

@@ -19,6 +19,21 @@ use crate::{
 /// Room for a million rules; more is not read.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
+/// The bytes of a policy file, `-` for standard input; refuses what is larger than any policy.
+pub fn read_bounded(path: &Path) -> Result<Vec<u8>, AgentError> {
+    let unreadable = |source| AgentError::Unreadable { path: path.to_owned(), source };
+    let input: Box<dyn io::Read> = match path.to_str() {
+        Some("-") => Box::new(io::stdin()),
+        _ => Box::new(File::open(path).map_err(unreadable)?),
+    };
+    let mut bytes = Vec::new();
+    input.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(AgentError::TooLarge { path: path.to_owned(), limit: MAX_BYTES });
+    }
+    Ok(bytes)
+}
+
 /// A policy with its provenance.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -37,9 +52,9 @@ pub struct Source {
 impl Source {
     /// Reads a policy file. A default file that is not there is an empty policy, and said to be one.
     pub fn read(path: &Path, is_default: bool) -> Result<Self, AgentError> {
-        let unreadable = |source| AgentError::Unreadable { path: path.to_owned(), source };
-        let file = match File::open(path) {
-            Err(error) if is_default && error.kind() == io::ErrorKind::NotFound => {
+        let missing = |error: &AgentError| matches!(error, AgentError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound);
+        let bytes = match read_bounded(path) {
+            Err(error) if is_default && missing(&error) => {
                 let mut empty = Self::parse(path, b"version=1\n")?;
                 empty.remarks.push(format!(
                     "{} does not exist: the policy is empty, nothing is denied",
@@ -47,13 +62,8 @@ impl Source {
                 ));
                 return Ok(empty);
             }
-            other => other.map_err(unreadable)?,
+            other => other?,
         };
-        let mut bytes = Vec::new();
-        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(AgentError::TooLarge { path: path.to_owned(), limit: MAX_BYTES });
-        }
         Self::parse(path, &bytes)
     }
 

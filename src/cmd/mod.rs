@@ -4,6 +4,7 @@ mod contract;
 mod demo;
 mod detach;
 mod doctor;
+mod policy;
 mod probe;
 mod run;
 mod status;
@@ -15,7 +16,7 @@ use serde::Serialize;
 
 use crate::{
     agent::AgentError,
-    cli::{Cli, Command},
+    cli::{Cli, Command, PolicyCommand},
     enforce::EnforceError,
     exit::{Exit, Failure},
 };
@@ -31,6 +32,7 @@ pub fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Contract(args) => contract::run(*args),
         Command::Status(args) => status::status(*args, places),
         Command::Health(args) => status::health(*args, places),
+        Command::Policy(PolicyCommand::Lint(args)) => policy::lint(args),
         Command::Detach(args) => detach::run(*args, places),
         Command::Version(args) => version::run(*args),
     }

@@ -5,11 +5,11 @@ use super::{Check, CheckError, Ctx};
 use crate::run::Cmd;
 use guest::AGENT;
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
 
-pub(super) const CHECKS: [Check; 8] = [
+pub(super) const CHECKS: [Check; 9] = [
     Check { id: "life.killed-agent-leaves-enforcement", run: killed },
     Check { id: "life.next-run-adopts-without-a-gap", run: adopted },
     Check { id: "life.stop-leaves-enforcement", run: stopped },
@@ -17,6 +17,7 @@ pub(super) const CHECKS: [Check; 8] = [
     Check { id: "life.one-agent-at-a-time", run: one_at_a_time },
     Check { id: "life.break-glass-suspends", run: break_glass },
     Check { id: "life.proof-on-noexec-run", run: noexec_run },
+    Check { id: "life.proof-repeats", run: proof_repeats },
     Check { id: "life.demo-cleans-up", run: demo },
 ];
 
@@ -119,6 +120,24 @@ fn noexec_run(_: &Ctx) -> Result<(), CheckError> {
         enforcing("noexec").and_then(|_| at(&ask(&["health", "--json"], 0)?, "/enforcing", &json!(true)));
     ends(&Cmd::sh("mount -o remount,exec /run"), 0)?;
     result
+}
+
+/// The proof goes on inside the agent's own sandbox, and its time is told.
+fn proof_repeats(_: &Ctx) -> Result<(), CheckError> {
+    let place = Place::new("again")?;
+    place.deny("")?;
+    let _agent = Agent::start(&place, &["--enforce", "--proof-interval", "1s"])?;
+    let proven = || -> Result<Vec<String>, CheckError> {
+        let health = ask(&["health", "--json"], 0)?;
+        at(&health, "/status", &json!("healthy"))?;
+        let hooks = health.pointer("/hooks").and_then(Value::as_array).cloned().unwrap_or_default();
+        Ok(hooks.iter().filter_map(|hook| hook["proven_at"].as_str().map(str::to_owned)).collect())
+    };
+    let before = proven()?;
+    ends(&Cmd::sh("sleep 4"), 0)?;
+    let after = proven()?;
+    want("as many hooks proven", before.len() == after.len() && !before.is_empty(), true)?;
+    want("an old proof", before.iter().any(|time| after.contains(time)), false)
 }
 
 fn demo(_: &Ctx) -> Result<(), CheckError> {

@@ -92,10 +92,20 @@ enum aegis_object_flag {
 	/* The rule named device and inode number only: any generation of that number
      is meant. */
 	AEGIS_OBJECT_ANY_GENERATION = 1,
+	/* A directory in which names are denied, whatever file they lead to. */
+	AEGIS_OBJECT_NAMES = 2,
 };
 
 enum aegis_cgroup_flag {
 	AEGIS_CGROUP_ALLOW = 1,
+	/* The rules bind processes in such cgroups, and no others. */
+	AEGIS_CGROUP_SCOPE = 2,
+};
+
+/* What a policy uses, so that decisions do not look for what is not there. */
+enum aegis_feature {
+	AEGIS_FEATURE_NAMES = 1,
+	AEGIS_FEATURE_SCOPE = 2,
 };
 
 /* What an inode is to the kernel: s_dev in the kernel's own encoding (major <<
@@ -116,6 +126,12 @@ struct aegis_object {
 	u32 rule;
 	/* enum aegis_op */
 	u32 ops;
+};
+
+/* A name in a directory, NUL-padded: what is found there is denied even when it is another file by now. */
+struct aegis_name {
+	struct aegis_inode directory;
+	u8 name[AEGIS_NAME_BYTES];
 };
 
 /* What the policy says about one cgroup. */
@@ -144,6 +160,8 @@ struct aegis_control {
 	u32 prover_hook;
 	u32 pad;
 	struct aegis_inode canary;
+	/* enum aegis_feature, of the policy in each slot. */
+	u32 features[AEGIS_SLOTS];
 };
 
 /* What the enrolment program saw of the last stat(2) of the enrolling thread.

@@ -9,6 +9,7 @@
 struct aegis_inode inode;
 struct aegis_object object;
 struct aegis_cgroup cgroup;
+struct aegis_name name;
 struct aegis_control control;
 struct aegis_enrolled enrolled;
 struct aegis_event event;
@@ -23,3 +24,4 @@ enum aegis_event_flag event_flag;
 enum aegis_counter counter;
 enum aegis_object_flag object_flag;
 enum aegis_cgroup_flag cgroup_flag;
+enum aegis_feature feature;

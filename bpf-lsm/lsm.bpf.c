@@ -58,16 +58,36 @@ static __always_inline struct aegis_object *find_object(u32 slot, const struct a
 	return object;
 }
 
+/* The rule on the name by which a file was reached. Its directory is looked up first: most have no such names. */
+static __always_inline struct aegis_object *find_name(u32 slot, struct path *path)
+{
+	struct dentry *dentry = BPF_CORE_READ(path, dentry);
+	struct inode *directory = BPF_CORE_READ(dentry, d_parent, d_inode);
+	struct aegis_object *object;
+	struct aegis_name key = {};
+	void *set;
+
+	key.directory.ino = BPF_CORE_READ(directory, i_ino);
+	key.directory.dev = BPF_CORE_READ(directory, i_sb, s_dev);
+	object = find_object(slot, &key.directory, BPF_CORE_READ(directory, i_generation));
+	if (!object || !(object->flags & AEGIS_OBJECT_NAMES))
+		return NULL;
+	if (bpf_probe_read_kernel_str(key.name, sizeof(key.name), BPF_CORE_READ(dentry, d_name.name)) <= 0)
+		return NULL;
+	set = bpf_map_lookup_elem(&names, &slot);
+	return set ? bpf_map_lookup_elem(set, &key) : NULL;
+}
+
 /*
- * Whether the current cgroup, or one above it, is allow-listed. Looked at only
- * once a rule has matched. Walked by hand: LSM programs have no helper for the
- * ids above on v5.10.
+ * What the policy says about the current cgroup and those above it, all flags together. Looked at only once a rule has
+ * matched. Walked by hand: LSM programs have no helper for the ids above on v5.10.
  */
-static __always_inline int cgroup_allows(u32 slot)
+static __always_inline u32 cgroup_flags(u32 slot)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
 	void *set = bpf_map_lookup_elem(&cgroups, &slot);
+	u32 flags = 0;
 
 	if (!set)
 		return 0;
@@ -76,17 +96,20 @@ static __always_inline int cgroup_allows(u32 slot)
 		struct aegis_cgroup *entry = bpf_map_lookup_elem(set, &id);
 		struct cgroup_subsys_state *above;
 
-		if (entry && entry->flags & AEGIS_CGROUP_ALLOW)
-			return 1;
+		if (entry)
+			flags |= entry->flags;
+		/* Nothing above can change the answer; the verifier is spared the combinations, too. */
+		if (flags & AEGIS_CGROUP_ALLOW)
+			return flags;
 		above = BPF_CORE_READ(cgroup, self.parent);
 		cgroup = above ? (void *)above - bpf_core_field_offset(struct cgroup, self) : NULL;
 	}
-	return 0;
+	return flags;
 }
 
 /*
- * The decision. Everything it depends on hangs off one read of control.active:
- * at no instant do two policies apply. Returns non-zero to refuse.
+ * The decision. Everything it depends on hangs off one read of control.active: at no instant do two policies apply.
+ * Returns non-zero to refuse.
  */
 static __always_inline int check_inode(struct inode *inode, struct path *path, u32 op, u32 hook)
 {
@@ -94,22 +117,28 @@ static __always_inline int check_inode(struct inode *inode, struct path *path, u
 	u32 mode = *(volatile u32 *)&control.mode;
 	struct decision why = { .hook = hook, .op = op, .path = path };
 	struct aegis_object *object;
-	u32 slot;
+	u32 slot, features, cgroup;
 
 	identify(&why.inode, inode);
 	if (is_canary(&why.inode, hook))
 		return 1;
 	if (!active || mode == AEGIS_MODE_OFF)
 		return 0;
-	slot = (active & 0xff) - 1;
+	slot = ((active & 0xff) - 1) % AEGIS_SLOTS;
+	features = control.features[slot];
 	why.generation = inode->i_generation;
 	object = find_object(slot, &why.inode, why.generation);
+	if (!(object && object->ops & op) && features & AEGIS_FEATURE_NAMES)
+		object = find_name(slot, path);
 	if (!object || !(object->ops & op))
 		return 0;
-	if (cgroup_allows(slot)) {
+	cgroup = cgroup_flags(slot);
+	if (cgroup & AEGIS_CGROUP_ALLOW) {
 		count(AEGIS_COUNT_ALLOWED_CGROUP);
 		return 0;
 	}
+	if (features & AEGIS_FEATURE_SCOPE && !(cgroup & AEGIS_CGROUP_SCOPE))
+		return 0;
 	why.rule = object->rule;
 	why.policy_generation = active >> 8;
 	why.mode = control.break_glass ? AEGIS_MODE_AUDIT : mode;

@@ -16,7 +16,7 @@
 struct aegis_control control SEC(".data.control");
 
 /*
- * A rule set is two hash maps, each made as large as its policy needs and
+ * A rule set is three hash maps, each made as large as its policy needs and
  * frozen once filled. An outer map holds one for each slot; the number of
  * entries of the inner definition is only a template (kernel v5.10,
  * 134fede4eecf). Sizes, not types: clang 14 leaves types that only an inner
@@ -35,6 +35,20 @@ struct {
 			__uint(value_size, sizeof(struct aegis_object));
 		});
 } objects SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, AEGIS_SLOTS);
+	__type(key, u32);
+	__type(value, u32);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_HASH);
+			__uint(max_entries, 1);
+			__uint(key_size, sizeof(struct aegis_name));
+			__uint(value_size, sizeof(struct aegis_object));
+		});
+} names SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);

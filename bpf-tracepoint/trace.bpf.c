@@ -134,42 +134,43 @@ static __always_inline void emit_trace(const struct aegis_object *object, const 
 }
 
 /*
- * Whether the current cgroup, or one above it, is allow-listed. The helper for
+ * What the policy says about the current cgroup and those above it. The helper for
  * those above came with v5.17 (95b861a7935b); where it is missing, the object
  * is loaded with this knob at zero, and only the cgroup itself counts.
  */
 const volatile u32 cgroup_ancestors = 1;
 
-static __always_inline int cgroup_allows(u32 slot)
+static __always_inline u32 cgroup_flags(u32 slot)
 {
 	void *set = bpf_map_lookup_elem(&cgroups, &slot);
 	u64 own = bpf_get_current_cgroup_id();
 	struct aegis_cgroup *cgroup;
+	u32 flags = 0;
 
 	if (!set)
 		return 0;
 	cgroup = bpf_map_lookup_elem(set, &own);
-	if (cgroup && cgroup->flags & AEGIS_CGROUP_ALLOW)
-		return 1;
+	if (cgroup)
+		flags = cgroup->flags;
 	if (!cgroup_ancestors)
-		return 0;
+		return flags;
 	for (int level = 0; level < AEGIS_CGROUP_DEPTH; level++) {
 		u64 id = bpf_get_current_ancestor_cgroup_id(level);
 
-		if (!id)
-			return 0;
+		if (!id || flags & AEGIS_CGROUP_ALLOW)
+			break;
 		cgroup = bpf_map_lookup_elem(set, &id);
-		if (cgroup && cgroup->flags & AEGIS_CGROUP_ALLOW)
-			return 1;
+		if (cgroup)
+			flags |= cgroup->flags;
 	}
-	return 0;
+	return flags;
 }
 
 /* Looks the path up in the active rule set and reports a match. */
 static __always_inline void observe(const char *user_path, u32 hook, u32 op)
 {
 	u64 active = *(volatile u64 *)&control.active;
-	u32 slot = (active & 0xff) - 1, zero = 0;
+	u32 slot = (active & 0xff) - 1, zero = 0, cgroup;
 	struct aegis_trace_path *path;
 	struct aegis_object *object;
 	void *set;
@@ -188,10 +189,13 @@ static __always_inline void observe(const char *user_path, u32 hook, u32 op)
 	object = bpf_map_lookup_elem(set, path);
 	if (!object || !(object->ops & op))
 		return;
-	if (cgroup_allows(slot)) {
+	cgroup = cgroup_flags(slot);
+	if (cgroup & AEGIS_CGROUP_ALLOW) {
 		count(AEGIS_COUNT_ALLOWED_CGROUP);
 		return;
 	}
+	if (control.features[slot % AEGIS_SLOTS] & AEGIS_FEATURE_SCOPE && !(cgroup & AEGIS_CGROUP_SCOPE))
+		return;
 	count(AEGIS_COUNT_WOULD_DENY);
 	emit_trace(object, path, len, hook, op, active);
 }

@@ -83,6 +83,23 @@ unsafe impl Plain for TracePath {}
 // SAFETY: an integer.
 unsafe impl Plain for u64 {}
 
+/// `struct aegis_name`
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name {
+    pub directory: Inode,
+    pub name: [u8; NAME_BYTES as usize],
+}
+
+impl Default for Name {
+    fn default() -> Self {
+        Self { directory: Inode::default(), name: [0; NAME_BYTES as usize] }
+    }
+}
+
+// SAFETY: integers and bytes; 16 + 256 bytes fill the type, which the assertions on the layout show.
+unsafe impl Plain for Name {}
+
 /// `struct aegis_control`, as mapped: the programs read it while it is written.
 #[repr(C)]
 #[derive(Debug, Default)]
@@ -95,6 +112,7 @@ pub struct Control {
     pub prover_hook: AtomicU32,
     pub pad: AtomicU32,
     pub canary: InodeCell,
+    pub features: [AtomicU32; SLOTS as usize],
 }
 
 /// `struct aegis_inode` in mapped memory.

@@ -7,8 +7,8 @@ use crate::{
     abi,
     enforce::{self, Attached, Counters, Enroller, HookProof, Loaded, Outcome, Pins, Prover},
     kernel::{Kernel, errno_name},
-    plan::{self, PathIdentity},
-    policy::CgroupRef,
+    plan::{self, Cgroups},
+    policy::{CgroupEntry, CgroupRef},
     tier::{Hook, Mode, Tier},
 };
 
@@ -127,23 +127,20 @@ fn resolve(
     source: &Source,
     allow_missing: bool,
 ) -> Result<(plan::RuleSet, usize), AgentError> {
-    let mut policy = source.policy.clone();
+    let policy = &source.policy;
     let mut found = Vec::with_capacity(policy.paths.len());
     for rule in &policy.paths {
         found.push(enroller.path(&rule.path)?);
     }
-    let absent = found.iter().filter(|answer| **answer == PathIdentity::Missing).count();
-    if allow_missing && absent > 0 {
-        let mut answers = found.iter();
-        policy.paths.retain(|_| answers.next() != Some(&PathIdentity::Missing));
-        found.retain(|answer| *answer != PathIdentity::Missing);
-    }
-    let mut cgroups = Vec::new();
-    for entry in &policy.allow {
-        cgroups.push(match &entry.cgroup {
-            CgroupRef::Id(id) => *id,
-            CgroupRef::Path(path) => enforce::cgroup_id(path)?,
-        });
-    }
-    Ok((plan::build(&policy, &found, &cgroups)?, absent))
+    let absent = found.iter().filter(|answer| answer.resolved.is_none()).count();
+    let cgroups = Cgroups { allow: ids(&policy.allow)?, scope: ids(&policy.scope)? };
+    Ok((plan::build(policy, &found, &cgroups, allow_missing)?, absent))
+}
+
+fn ids(entries: &[CgroupEntry]) -> Result<Vec<u64>, AgentError> {
+    let id = |entry: &CgroupEntry| match &entry.cgroup {
+        CgroupRef::Id(id) => Ok(*id),
+        CgroupRef::Path(path) => Ok(enforce::cgroup_id(path)?),
+    };
+    entries.iter().map(id).collect()
 }

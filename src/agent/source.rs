@@ -111,11 +111,10 @@ impl Source {
 
     /// What the policy says about itself: for which hosts, from when, until when; and nothing that is not done yet.
     fn check_validity(&self) -> Result<(), AgentError> {
-        let Policy { settings, trees, scope, .. } = &self.policy;
+        let Policy { settings, trees, .. } = &self.policy;
         let refused = |why: String| AgentError::NotForUs { path: self.path.clone(), why };
-        let undone = [("[deny_tree]", !trees.is_empty()), ("[scope_cgroup]", !scope.is_empty())];
-        if let Some((section, _)) = undone.iter().find(|(_, used)| *used) {
-            return Err(AgentError::NotDone { path: self.path.clone(), section });
+        if !trees.is_empty() {
+            return Err(AgentError::NotDone { path: self.path.clone(), section: "[deny_tree]" });
         }
         let host = Host::current().name;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();

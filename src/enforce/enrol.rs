@@ -3,7 +3,10 @@
 
 use std::{
     fs, io,
-    os::{fd::OwnedFd, unix::fs::MetadataExt as _},
+    os::{
+        fd::OwnedFd,
+        unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    },
     path::{Path, PathBuf},
     sync::atomic::Ordering,
 };
@@ -12,7 +15,7 @@ use super::{EnforceError, Loaded, object::map_error};
 use crate::{
     abi,
     kernel::Kernel,
-    plan::{Identity, PathIdentity},
+    plan::{Identity, PathIdentity, Place},
     sys::map::Mapped,
     tier::Tier,
 };
@@ -41,36 +44,54 @@ impl Enroller {
         Ok(Self { enrolled: Some((enrolled, link)) })
     }
 
-    /// Looks at a path, following links.
+    /// Looks at a path, following links: the file that is there, and the places that the path names.
     pub fn path(&self, path: &Path) -> Result<PathIdentity, EnforceError> {
-        let failed = |source| EnforceError::Path { path: path.to_owned(), source };
         let resolved = match fs::canonicalize(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(PathIdentity::Missing),
-            other => other.map_err(failed)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            other => Some(other.map_err(|source| EnforceError::Path { path: path.to_owned(), source })?),
         };
-        let Some((enrolled, _link)) = &self.enrolled else {
-            return Ok(PathIdentity::Found { identity: None, resolved });
+        if self.enrolled.is_none() {
+            return Ok(PathIdentity { resolved, ..PathIdentity::default() });
+        }
+        let mut places = Vec::new();
+        for path in std::iter::once(path).chain(resolved.as_deref()) {
+            if let Some(place) = self.place(path)?
+                && !places.contains(&place)
+            {
+                places.push(place);
+            }
+        }
+        let identity = resolved.as_deref().map(|path| self.inode(path)).transpose()?;
+        Ok(PathIdentity { identity, resolved, places })
+    }
+
+    /// The directory that a path ends in, and its last name. `None`: there is no such directory.
+    fn place(&self, path: &Path) -> Result<Option<Place>, EnforceError> {
+        let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return Ok(None) };
+        let directory = match fs::canonicalize(directory) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            other => other.map_err(|source| EnforceError::Path { path: directory.to_owned(), source })?,
         };
+        Ok(Some(Place { directory: self.inode(&directory)?, name: name.as_bytes().to_vec() }))
+    }
+
+    /// What the kernel sees while this thread asks for the attributes of a path that is no link.
+    pub(super) fn inode(&self, path: &Path) -> Result<Identity, EnforceError> {
+        let unrecorded = || EnforceError::NotRecorded { path: path.to_owned() };
+        let (enrolled, _link) = self.enrolled.as_ref().ok_or_else(unrecorded)?;
         let before = enrolled.seq.load(Ordering::Acquire);
-        fs::symlink_metadata(&resolved).map_err(failed)?;
+        fs::symlink_metadata(path).map_err(|source| EnforceError::Path { path: path.to_owned(), source })?;
         if enrolled.seq.load(Ordering::Acquire) == before {
-            return Err(EnforceError::NotRecorded { path: path.to_owned() });
+            return Err(unrecorded());
         }
         let inode = abi::Inode {
             ino: enrolled.inode.ino.load(Ordering::Acquire),
             dev: enrolled.inode.dev.load(Ordering::Acquire),
             pad: 0,
         };
-        let generation = enrolled.generation.load(Ordering::Acquire);
-        Ok(PathIdentity::Found { identity: Some(Identity { inode, generation }), resolved })
-    }
-
-    /// The inode of a file of ours.
-    pub(super) fn own(&self, path: &Path) -> Result<Identity, EnforceError> {
-        match self.path(path)? {
-            PathIdentity::Found { identity: Some(identity), .. } => Ok(identity),
-            _ => Err(EnforceError::NotRecorded { path: path.to_owned() }),
-        }
+        Ok(Identity { inode, generation: enrolled.generation.load(Ordering::Acquire) })
     }
 }
 

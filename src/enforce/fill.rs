@@ -21,9 +21,14 @@ impl Loaded {
         let slot = u32::try_from(generation % u64::from(abi::SLOTS)).unwrap_or(0);
         match attach {
             Attach::RawTracepoint => self.set("trace_paths", slot, &rules.paths)?,
-            Attach::Lsm | Attach::ModifyReturn => self.set("objects", slot, &rules.objects)?,
+            Attach::Lsm | Attach::ModifyReturn => {
+                self.set("objects", slot, &rules.objects)?;
+                self.set("names", slot, &rules.names)?;
+            }
         }
         self.set("cgroups", slot, &rules.cgroups)?;
+        let features = self.control.features.get(slot as usize).ok_or(EnforceError::Embedded("slot"))?;
+        features.store(rules.features, Ordering::Release);
         self.control.abi.store(abi::ABI_VERSION, Ordering::Release);
         // The kernel's own update of the outer maps waited for every program that could still see the slot's old
         // content (maybe_wait_bpf_programs, kernel v4.20), so this store is all that is left.

@@ -67,13 +67,25 @@ impl Machine {
         command.arg("-append").arg(self.cmdline());
         command.arg("-serial").arg(format!("file:{}", self.console.display()));
         command.args(["-serial", port]);
+        // Should qemu itself crash, a core file does not end up in the tree.
+        command.current_dir(self.console.parent().unwrap_or(Path::new("/")));
         command
     }
 
     fn cmdline(&self) -> String {
-        // A panic or an oops ends the VM at once instead of leaving it to the time limit.
-        // On a busy host the kernel's trial of its timer can miss the ticks, and then panics: it is told to trust it.
-        let fixed = ["console=ttyS0", "quiet", "panic=-1", "oops=panic", "no_timer_check"];
+        let fixed = [
+            "console=ttyS0",
+            "quiet",
+            // A panic or an oops ends the VM at once instead of leaving it to the time limit.
+            "panic=-1",
+            "oops=panic",
+            // On a busy host the kernel's trial of its timer can miss the ticks, and then panics: it is told to trust it.
+            "no_timer_check",
+            // A busy host can also leave a guest without a processor for longer than the 20 s that count as a lockup.
+            // 100 s are still well within the time limit of a row: a real lockup is told apart from a slow one.
+            "rcupdate.rcu_cpu_stall_timeout=100",
+            "watchdog_thresh=50",
+        ];
         let lsm = format!("lsm={}", self.lsm);
         let words = fixed.into_iter().chain([lsm.as_str()]).chain(self.params.iter().map(String::as_str));
         words.collect::<Vec<_>>().join(" ")

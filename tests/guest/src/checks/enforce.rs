@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
 
-pub(super) const CHECKS: [Check; 12] = [
+pub(super) const CHECKS: [Check; 14] = [
     Check { id: "enforce.tier-and-proof", run: tier_and_proof },
     Check { id: "enforce.read-by-root", run: |_| read_by(0) },
     Check { id: "enforce.read-by-nobody", run: |_| read_by(NOBODY) },
@@ -17,6 +17,8 @@ pub(super) const CHECKS: [Check; 12] = [
     Check { id: "enforce.exec-script", run: exec_script },
     Check { id: "enforce.other-names", run: other_names },
     Check { id: "enforce.allow-cgroup", run: allow_cgroup },
+    Check { id: "enforce.path-replaced", run: path_replaced },
+    Check { id: "enforce.scope-cgroup", run: scope_cgroup },
     Check { id: "enforce.inode-rule", run: inode_rule },
     Check { id: "enforce.event", run: event },
     Check { id: "enforce.audit-lets-pass", run: audit_lets_pass },
@@ -24,7 +26,8 @@ pub(super) const CHECKS: [Check; 12] = [
 ];
 
 /// The claims that the checks above prove, each with a positive control.
-const PROVEN: [&str; 3] = ["file.open.read", "file.open.write", "file.exec"];
+const PROVEN: [&str; 5] =
+    ["file.open.read", "file.open.write", "file.exec", "file.other_names", "path.replaced"];
 
 fn enforcing(id: &str, more: &str) -> Result<(Place, Agent), CheckError> {
     let place = Place::new(id)?;
@@ -131,6 +134,52 @@ fn allow_cgroup(_: &Ctx) -> Result<(), CheckError> {
     want("from the allow-listed cgroup", from(cgroup)?, true)?;
     want("from a cgroup below it", from("/sys/fs/cgroup/allowed/below")?, true)?;
     want("from elsewhere", readable(&place.secret, 0)?, false)
+}
+
+/// Whatever is put at the denied path is denied at its first open, and what was moved away stays denied.
+fn path_replaced(_: &Ctx) -> Result<(), CheckError> {
+    let place = Place::new("replaced")?;
+    let Place { dir, secret, neighbour, .. } = &place;
+    let later = format!("{dir}/later");
+    place.write(&format!("version=1\n[deny_path]\n{secret}\n{later}\n"))?;
+    want("read before", readable(secret, 0)?, true)?;
+    let _agent = Agent::start(&place, &["--enforce", "--allow-missing"])?;
+    let then = |script: &str| ends(&Cmd::sh(script), 0).map(drop);
+    then(&format!("echo new >{dir}/new && mv {dir}/new {secret}"))?;
+    want("renamed over", readable(secret, NOBODY)?, false)?;
+    then(&format!("rm {secret} && mv {neighbour} {dir}/other && ln {dir}/other {secret}"))?;
+    want("removed and linked anew", readable(secret, 0)?, false)?;
+    want("the same file under its own name", readable(&format!("{dir}/other"), 0)?, true)?;
+    then(&format!("rm {secret} && ln -s {dir}/other {secret}"))?;
+    want("a link put there leads to a file that is not denied", readable(secret, 0)?, true)?;
+    want("missing when applied", judge(&Cmd::sh(&format!("echo made >{later}")))?, false)?;
+    then(&format!("rm -f {later} && cp {dir}/other {dir}/made && mv {dir}/made {later}"))?;
+    want("made later", readable(&later, 0)?, false)?;
+    then(&format!("echo a >{dir}/a && rm {secret} && echo x >{dir}/x && mv {dir}/x {secret}"))?;
+    exchange(&format!("{dir}/a"), secret)?;
+    want("exchanged in", readable(secret, 0)?, false)?;
+    want("exchanged out, under its new name", readable(&format!("{dir}/a"), 0)?, true)
+}
+
+fn exchange(one: &str, other: &str) -> Result<(), CheckError> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)
+        .map_err(|errno| CheckError::File { path: other.into(), source: errno.into() })
+}
+
+/// `[scope_cgroup]`: the rules bind the processes in it and below it, and nobody else.
+fn scope_cgroup(_: &Ctx) -> Result<(), CheckError> {
+    let cgroup = "/sys/fs/cgroup/scope";
+    fs::create_dir_all(cgroup).map_err(|source| CheckError::File { path: cgroup.into(), source })?;
+    let place = Place::new("scope")?;
+    place.write(&format!("version=2\n[deny_path]\n{}\n[scope_cgroup]\n{cgroup}\n", place.secret))?;
+    let _agent = Agent::start(&place, &["--enforce"])?;
+    let below = format!("{cgroup}/made-later");
+    fs::create_dir_all(&below).map_err(|source| CheckError::File { path: below.clone().into(), source })?;
+    let from = |cgroup: &str| judge(&Cmd::new("/bin/cat").args([&place.secret]).cgroup(cgroup));
+    want("from the scope", from(cgroup)?, false)?;
+    want("from a cgroup made later below it", from(&below)?, false)?;
+    want("from elsewhere", readable(&place.secret, 0)?, true)
 }
 
 /// `[deny_inode]` with the numbers as `stat` prints them, which on tmpfs are those of the kernel.

@@ -22,47 +22,24 @@ struct aegis_control control SEC(".data.control");
  * 134fede4eecf). Sizes, not types: clang 14 leaves types that only an inner
  * definition names incomplete in the BTF.
  */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, AEGIS_SLOTS);
-	__type(key, u32);
-	__type(value, u32);
-	__array(
-		values, struct {
-			__uint(type, BPF_MAP_TYPE_HASH);
-			__uint(max_entries, 1);
-			__uint(key_size, sizeof(struct aegis_inode));
-			__uint(value_size, sizeof(struct aegis_object));
-		});
-} objects SEC(".maps");
+#define RULE_SETS(name, key_type, value_type)                                                                          \
+	struct {                                                                                                       \
+		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);                                                              \
+		__uint(max_entries, AEGIS_SLOTS);                                                                      \
+		__type(key, u32);                                                                                      \
+		__type(value, u32);                                                                                    \
+		__array(                                                                                               \
+			values, struct {                                                                               \
+				__uint(type, BPF_MAP_TYPE_HASH);                                                       \
+				__uint(max_entries, 1);                                                                \
+				__uint(key_size, sizeof(key_type));                                                    \
+				__uint(value_size, sizeof(value_type));                                                \
+			});                                                                                            \
+	} name SEC(".maps")
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, AEGIS_SLOTS);
-	__type(key, u32);
-	__type(value, u32);
-	__array(
-		values, struct {
-			__uint(type, BPF_MAP_TYPE_HASH);
-			__uint(max_entries, 1);
-			__uint(key_size, sizeof(struct aegis_name));
-			__uint(value_size, sizeof(struct aegis_object));
-		});
-} names SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, AEGIS_SLOTS);
-	__type(key, u32);
-	__type(value, u32);
-	__array(
-		values, struct {
-			__uint(type, BPF_MAP_TYPE_HASH);
-			__uint(max_entries, 1);
-			__uint(key_size, sizeof(u64));
-			__uint(value_size, sizeof(struct aegis_cgroup));
-		});
-} cgroups SEC(".maps");
+RULE_SETS(objects, struct aegis_inode, struct aegis_object);
+RULE_SETS(names, struct aegis_name, struct aegis_object);
+RULE_SETS(cgroups, u64, struct aegis_cgroup);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

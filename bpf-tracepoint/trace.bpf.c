@@ -15,19 +15,7 @@
  */
 #include "../bpf-lsm/maps.bpf.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, AEGIS_SLOTS);
-	__type(key, u32);
-	__type(value, u32);
-	__array(
-		values, struct {
-			__uint(type, BPF_MAP_TYPE_HASH);
-			__uint(max_entries, 1);
-			__uint(key_size, sizeof(struct aegis_trace_path));
-			__uint(value_size, sizeof(struct aegis_object));
-		});
-} trace_paths SEC(".maps");
+RULE_SETS(trace_paths, struct aegis_trace_path, struct aegis_object);
 
 /* The path being compared: too large for the stack. A tracepoint program is not
  * preempted by another on its CPU. */

@@ -21,6 +21,10 @@ pub struct Setup<'a> {
     pub mode: Mode,
     /// Whether paths that do not exist are accepted.
     pub allow_missing: bool,
+    /// Whether a missing optional hook is a failure.
+    pub strict: bool,
+    /// Whether enforcement begins suspended.
+    pub break_glass: bool,
     /// Where to pin, and what to take over; `None`: everything ends with this process.
     pub pins: Option<&'a Pins>,
     /// Directories for canaries, the preferred one first.
@@ -61,9 +65,13 @@ impl Guard {
         let (rules, absent) = resolve(&enroller, source, setup.allow_missing)?;
         drop(enroller);
         let (attached, missing) = loaded.attach(kernel, tier)?;
+        if setup.strict && !missing.is_empty() {
+            return Err(AgentError::Partial { hooks: missing.iter().map(|hook| hook.name).collect() });
+        }
         let mut guard =
             Self { tier, loaded, attached, missing, generation: 0, proofs: Vec::new(), absent, prover };
         guard.prove()?;
+        guard.set_break_glass(setup.break_glass);
         guard.generation = guard.loaded.apply(tier.attach, &rules)?;
         guard.set_mode(mode);
         if let Some(pins) = pins {

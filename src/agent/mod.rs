@@ -95,22 +95,20 @@ fn start(
         let decision = plan::select(answers, &request)?;
         let pins = Pins::below(&options.bpffs);
         let pinned = decision.tier.attach != Attach::RawTracepoint;
-        if !pinned && pins.in_force() {
+        // Who may not look there may not take over what is there either.
+        if !pinned && pins.in_force().unwrap_or(false) {
             return Err(AgentError::PinnedEnforcement { dir: pins.dir().to_owned() });
         }
         let setup = Setup {
             tier: decision.tier,
             mode: decision.mode,
             allow_missing: options.allow_missing,
+            strict: options.strict,
+            break_glass: request.break_glass,
             pins: pinned.then_some(&pins),
             canary_dirs: &[&options.run_dir, &options.state_dir],
         };
         match Guard::start(kernel, &setup, policy) {
-            Ok(guard) if options.strict && !guard.missing.is_empty() => {
-                return Err(AgentError::Partial {
-                    hooks: guard.missing.iter().map(|hook| hook.name).collect(),
-                });
-            }
             Ok(guard) => return Ok((decision, guard)),
             Err(error) if error.is_of_tier() => request.failed.push((decision.tier.name, error.chain())),
             Err(error) => return Err(error),

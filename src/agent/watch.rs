@@ -24,6 +24,9 @@ const TICK: Duration = Duration::from_millis(500);
 /// At most so many events before the timers get their turn.
 const BATCH: usize = 1024;
 
+/// At the end, no more than a full ring buffer holds: those that still come belong to the next run.
+const LAST_BATCH: usize = 16 * 1024;
+
 /// Everything the loop needs.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -74,6 +77,11 @@ impl Watch {
             signed_by: source.signed_by.clone(),
             rules: source.policy.rules(),
         };
+        let mut remarks = source.remarks.clone();
+        if guard.absent > 0 {
+            remarks
+                .push(format!("{} paths of the policy do not exist; their places are bound", guard.absent));
+        }
         let lost = guard.counters()?.lost;
         Ok(Self {
             output: Output::new(talk, guard.tier.name),
@@ -85,7 +93,7 @@ impl Watch {
             decision,
             policy,
             sandbox,
-            remarks: source.remarks.clone(),
+            remarks,
             lost,
             proof_failed: None,
             last: None,
@@ -204,7 +212,7 @@ impl Watch {
         let counters = self.guard.counters()?;
         let broken = break_glass(&self.options.config_dir);
         let mut reasons = Vec::new();
-        if self.decision.degraded {
+        if self.options.mode != self.decision.mode {
             for passed in &self.decision.passed_over {
                 reasons.extend(passed.reasons.iter().map(|reason| format!("{}: {reason}", passed.tier.name)));
             }
@@ -267,7 +275,7 @@ impl Watch {
 
     /// Hands on what is left and says goodbye. Pinned enforcement stays.
     fn stop(mut self) -> Result<(), AgentError> {
-        self.drain(usize::MAX)?;
+        self.drain(LAST_BATCH)?;
         let mut status = self.status()?;
         status.agent = AgentState { running: false, pid: None };
         if !self.guard.tier.fail_closed {

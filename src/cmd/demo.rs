@@ -143,6 +143,8 @@ impl Steps<'_> {
             tier: decision.tier,
             mode: decision.mode,
             allow_missing: false,
+            strict: false,
+            break_glass: false,
             pins: None,
             canary_dirs: &[&self.scratch.dir],
         };

@@ -4,7 +4,7 @@
 //! their pins once proven, so that a hook is never without a program.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs, io,
     os::{
         fd::{AsFd as _, BorrowedFd, OwnedFd},
@@ -64,13 +64,13 @@ impl Pins {
     }
 
     /// Whether any link is pinned: enforcement that does not depend on a process.
-    pub fn in_force(&self) -> bool {
-        !self.names(LINKS).is_empty()
+    pub fn in_force(&self) -> Result<bool, EnforceError> {
+        Ok(!list(&self.dir.join(LINKS))?.is_empty())
     }
 
     /// Refuses pinned state of another version.
     pub fn check(&self) -> Result<(), EnforceError> {
-        match self.other_versions().first() {
+        match self.other_versions()?.first() {
             None => Ok(()),
             Some(other) => Err(EnforceError::Incompatible {
                 path: other.clone(),
@@ -82,7 +82,7 @@ impl Pins {
     /// Makes everything outlive this process: maps, then programs and links. A first run that fails here leaves
     /// nothing; a later one leaves its predecessor.
     pub fn keep(&self, loaded: &Loaded, attached: &[Attached]) -> Result<(), EnforceError> {
-        let first = !self.in_force();
+        let first = !self.in_force()?;
         let kept =
             self.make_dirs().and_then(|()| self.keep_maps(loaded)).and_then(|()| self.publish(attached));
         if kept.is_err() && first {
@@ -105,9 +105,8 @@ impl Pins {
         })
     }
 
-    fn other_versions(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).filter(|path| *path != self.dir).collect()
+    fn other_versions(&self) -> Result<Vec<PathBuf>, EnforceError> {
+        Ok(list(&self.root)?.into_iter().filter(|path| *path != self.dir).collect())
     }
 
     /// Opens a pinned map and compares its shape, or makes it. It is pinned by [`Self::keep`].
@@ -164,18 +163,16 @@ impl Pins {
             replace(&self.dir.join(PROGRAMS).join(one.hook.name), one.program.as_fd())?;
             replace(&self.dir.join(LINKS).join(one.hook.name), one.link.as_fd())?;
         }
-        let names: Vec<&str> = attached.iter().map(|one| one.hook.name).collect();
+        let names: Vec<&OsStr> = attached.iter().map(|one| OsStr::new(one.hook.name)).collect();
         for kind in [LINKS, PROGRAMS] {
-            for stale in self.names(kind).iter().filter(|name| !names.contains(&name.as_str())) {
-                remove(&self.dir.join(kind).join(stale))?;
+            let pinned = list(&self.dir.join(kind))?;
+            for stale in
+                pinned.iter().filter(|path| path.file_name().is_none_or(|name| !names.contains(&name)))
+            {
+                remove(stale)?;
             }
         }
         Ok(())
-    }
-
-    fn names(&self, kind: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.dir.join(kind)).into_iter().flatten().flatten();
-        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
     }
 
     /// What is in force, or `None` when nothing is pinned. Fails when this process may not look.
@@ -191,7 +188,9 @@ impl Pins {
             action: "mapped",
             source,
         })?;
-        let hooks = self.names(LINKS);
+        let hooks = list(&self.dir.join(LINKS))?;
+        let hooks: Vec<String> =
+            hooks.iter().filter_map(|path| path.file_name()?.to_str().map(str::to_owned)).collect();
         let mut tier = None;
         let mut skipped = 0;
         for hook in &hooks {
@@ -212,15 +211,15 @@ impl Pins {
             pinned.control.mode.store(abi::MODE_OFF, Ordering::Release);
         }
         let mut removed = Vec::new();
-        let mut versions = self.other_versions();
+        let mut versions = self.other_versions()?;
         versions.push(self.dir.clone());
         // Links first: from then on nothing is denied, so nothing half-denied remains if a later step fails.
         for kind in [LINKS, PROGRAMS, MAPS] {
             for version in &versions {
                 let dir = version.join(kind);
-                for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
-                    remove(&entry.path())?;
-                    removed.push(entry.path());
+                for path in list(&dir)? {
+                    remove(&path)?;
+                    removed.push(path);
                 }
                 remove_dir(&dir)?;
             }
@@ -282,4 +281,14 @@ fn replace(path: &Path, object: BorrowedFd<'_>) -> Result<(), EnforceError> {
         action: "replaced",
         source,
     })
+}
+
+/// What a directory holds; nothing when it does not exist. Not being allowed to look is an error: it must not pass for
+/// an empty directory.
+fn list(dir: &Path) -> Result<Vec<PathBuf>, EnforceError> {
+    let failed = |source| EnforceError::Pin { path: dir.to_owned(), action: "listed", source };
+    match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        other => other.map_err(failed)?.map(|entry| Ok(entry.map_err(failed)?.path())).collect(),
+    }
 }

@@ -92,23 +92,26 @@ pub struct Refusal {
     pub passed_over: Vec<PassedOver>,
 }
 
-/// Selects the strongest tier that answers the request.
+/// Selects the strongest tier that answers the request. Break-glass does not change the tier: enforcement is set up
+/// and suspended, so that it returns when the file goes; but it excuses a host that cannot enforce.
 pub fn select(answers: &Answers, request: &Request) -> Result<Decision, Refusal> {
-    let mode = if request.break_glass { Mode::Audit } else { request.mode };
-    let wanted = request.mode == Mode::Enforce;
+    let mode = request.mode;
+    let enforcing = mode == Mode::Enforce;
     match strongest(answers, request, mode) {
         Ok((tier, passed_over)) => {
-            Ok(Decision { tier, mode, degraded: wanted && mode == Mode::Audit, passed_over })
+            Ok(Decision { tier, mode, degraded: enforcing && request.break_glass, passed_over })
         }
-        Err(passed_over) if mode == Mode::Enforce && request.on_degraded == OnDegraded::Audit => {
+        Err(passed_over)
+            if enforcing && (request.break_glass || request.on_degraded == OnDegraded::Audit) =>
+        {
             match strongest(answers, request, Mode::Audit) {
                 Ok((tier, passed_over)) => {
                     Ok(Decision { tier, mode: Mode::Audit, degraded: true, passed_over })
                 }
-                Err(_) => Err(Refusal { enforcing: true, passed_over }),
+                Err(_) => Err(Refusal { enforcing, passed_over }),
             }
         }
-        Err(passed_over) => Err(Refusal { enforcing: mode == Mode::Enforce, passed_over }),
+        Err(passed_over) => Err(Refusal { enforcing, passed_over }),
     }
 }
 
@@ -205,9 +208,13 @@ mod tests {
     }
 
     #[test]
-    fn break_glass_means_audit() {
+    fn break_glass_suspends_and_excuses() {
         let broken = Request { break_glass: true, ..request(Mode::Enforce) };
         let decision = select(&all(&Answer::Yes), &broken).ok();
+        assert_eq!(decision.map(|decision| (decision.mode, decision.degraded)), Some((Mode::Enforce, true)));
+        let mut answers = without_effect();
+        answers.insert(Probe::FmodRetEffect, Answer::No(Why::NotCalled));
+        let decision = select(&answers, &broken).ok();
         assert_eq!(decision.map(|decision| (decision.mode, decision.degraded)), Some((Mode::Audit, true)));
     }
 
@@ -235,8 +242,7 @@ mod tests {
             if let Ok(decision) = select(&answers, &request) {
                 assert!(decision.tier.needs.iter().all(|probe| answers[probe] == Answer::Yes));
                 assert!(decision.tier.modes.contains(&decision.mode));
-                assert_eq!(decision.degraded, enforce && decision.mode == Mode::Audit);
-                assert!(!break_glass || decision.mode == Mode::Audit);
+                assert_eq!(decision.degraded, enforce && (break_glass || decision.mode == Mode::Audit));
                 assert!(request.tier.is_none_or(|name| name == decision.tier.name));
                 assert!(!decision.degraded || lenient || break_glass);
             }

@@ -110,7 +110,14 @@ fn break_glass(_: &Ctx) -> Result<(), CheckError> {
     want("with break-glass", readable(&place.secret, 0)?, true)?;
     agent.event("state_change", &["break-glass is on", "\"enforcing\":false"])?;
     ends(&Cmd::sh(&format!("rm {config}/break_glass && sleep 2")), 0)?;
-    want("without break-glass", readable(&place.secret, 0)?, false)
+    want("without break-glass", readable(&place.secret, 0)?, false)?;
+    drop(agent);
+    // Started while it is on: suspended from the first moment, and enforcing once it goes.
+    ends(&Cmd::sh(&format!("touch {config}/break_glass")), 0)?;
+    let _agent = Agent::start(&place, &["--enforce", "--config-dir", &config])?;
+    want("started with break-glass", readable(&place.secret, 0)?, true)?;
+    ends(&Cmd::sh(&format!("rm {config}/break_glass && sleep 2")), 0)?;
+    want("after break-glass", readable(&place.secret, 0)?, false)
 }
 
 /// On most hosts `/run` is noexec: an exec there fails before any hook is asked, and proves nothing.

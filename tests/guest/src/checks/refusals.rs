@@ -41,6 +41,9 @@ fn unprivileged(_: &Ctx) -> Result<(), CheckError> {
     ends(&Cmd::sh(&format!("mkdir -m 777 {dir}")), 0)?;
     let command = Agent::command(&place, &["--enforce", "--run-dir", &dir, "--state-dir", &dir]).uid(NOBODY);
     refused(&command, 77, "CAP_BPF")?;
+    // Nor may it say that nothing is pinned where it could not look.
+    let detach = ends(&Cmd::new(AGENT).args(["detach"]).uid(NOBODY), 77)?;
+    contains("detach", &detach.stderr, "could not be listed")?;
     // Doctor works all the same, and says that it could not find out.
     let doctor = ends(&Cmd::new(AGENT).args(["doctor"]).uid(NOBODY), 2)?;
     contains("doctor", &doctor.stdout, "[????]")?;

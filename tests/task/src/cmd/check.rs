@@ -23,9 +23,9 @@ pub(crate) fn steps(tally: &mut Tally) {
     tally.step("rustfmt", || run(cargo()?.args(["fmt", "--all", "--check"])));
     tally.step("clang-format", clang_format);
     tally.step("clippy", || {
-        run(cargo()?.args(["clippy", "-q", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+        run(cargo()?.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     });
-    tally.step("unit and layer tests", || run(cargo()?.args(["test", "-q", "--workspace"])));
+    tally.step("unit and layer tests", || run(cargo()?.args(["test", "--workspace", "--", "--quiet"])));
 }
 
 fn clang_format() -> Result<()> {

@@ -171,9 +171,11 @@ impl Steps<'_> {
         if shown == 0 {
             return Err(Failure::new(Exit::Unavailable, "no event arrived, although a rule matched"));
         }
-        say(
-            "  rule 1 denies the secret and rule 2 the tool, by their inodes: no other name leads past them",
-        )?;
+        say(if guard.enforcing() {
+            "  rule 1 denies the secret, rule 2 the tool: by their inodes, so that no other name leads past"
+        } else {
+            "  rule 1 means the secret, rule 2 the tool: by the paths that processes pass, so that other names do"
+        })?;
         self.go_on()?;
         guard.loaded.apply(guard.tier.attach, &RuleSet::default()).map_err(Failure::from)?;
         say("\nrolled back to the empty policy")?;

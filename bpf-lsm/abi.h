@@ -38,6 +38,12 @@ enum aegis_const {
 	AEGIS_LARGE_DEPTH = 48,
 	/* Levels of the cgroup hierarchy that a decision looks at. */
 	AEGIS_CGROUP_DEPTH = 32,
+	/* Directories and mounts that a decision looks at above a file, where the policy has trees. What lies deeper is
+     denied. */
+	AEGIS_TREE_DEPTH = 64,
+	/* In the low byte of control.active, above the slot: the policy holds until control.revert_at only. */
+	AEGIS_PROVISIONAL = 0x80,
+	AEGIS_SHA256_BYTES = 32,
 	/* Longest path, with its NUL, that the tracepoint tier compares. */
 	AEGIS_TRACE_PATH_BYTES = 256,
 };
@@ -77,6 +83,8 @@ enum aegis_event_flag {
      missing. */
 	AEGIS_EVENT_PATH_CUT = 1,
 	AEGIS_EVENT_EXE_CUT = 2,
+	/* Denied because it lies deeper than a decision looks for trees. */
+	AEGIS_EVENT_TOO_DEEP = 4,
 };
 
 enum aegis_counter {
@@ -94,6 +102,10 @@ enum aegis_object_flag {
 	AEGIS_OBJECT_ANY_GENERATION = 1,
 	/* A directory in which names are denied, whatever file they lead to. */
 	AEGIS_OBJECT_NAMES = 2,
+	/* The survival floor: whatever else matches, only writing is denied. */
+	AEGIS_OBJECT_FLOOR = 4,
+	/* A directory that is denied with everything below it. */
+	AEGIS_OBJECT_TREE = 8,
 };
 
 enum aegis_cgroup_flag {
@@ -106,6 +118,7 @@ enum aegis_cgroup_flag {
 enum aegis_feature {
 	AEGIS_FEATURE_NAMES = 1,
 	AEGIS_FEATURE_SCOPE = 2,
+	AEGIS_FEATURE_TREES = 4,
 };
 
 /* What an inode is to the kernel: s_dev in the kernel's own encoding (major <<
@@ -141,6 +154,40 @@ struct aegis_cgroup {
 	u32 pad;
 };
 
+/* One rule set in the kernel, and what it came from. */
+struct aegis_slot {
+	/* The policy's number; 0: the slot is empty, or being filled. */
+	u64 generation;
+	/* enum aegis_feature */
+	u32 features;
+	/* enum aegis_op: what some tree denies. */
+	u32 tree_ops;
+	/* Deny rules of the policy. */
+	u32 rules;
+	u32 pad;
+	/* Of the policy's text. */
+	u64 sha256[AEGIS_SHA256_BYTES / 8];
+};
+
+/*
+ * A question: would the rules in `slot` deny `op` on this inode to this process? It is answered when the process opens
+ * the inode; that open is refused and changes nothing.
+ */
+struct aegis_question {
+	struct aegis_inode inode;
+	u32 tgid;
+	u32 op;
+	u32 slot;
+	u32 pad;
+	/* The answer. enum aegis_hook: which hook gave it; 0: none yet. */
+	u32 answered;
+	/* 1: denied. */
+	u32 denied;
+	u32 rule;
+	/* enum aegis_event_flag */
+	u32 flags;
+};
+
 /*
  * Shared with every program, mapped by the agent. Each field is written by one
  * aligned store.
@@ -149,9 +196,13 @@ struct aegis_control {
 	u32 abi;
 	/* enum aegis_mode */
 	u32 mode;
-	/* Policy generation << 8 | slot + 1; 0: no policy. A decision reads it once.
-   */
+	/* Policy generation << 8 | slot + 1, with AEGIS_PROVISIONAL when it waits to be confirmed; 0: no policy. A decision
+     reads it once. */
 	u64 active;
+	/* From this instant (CLOCK_BOOTTIME, nanoseconds) a provisional policy is no longer in force, but `revert_to`,
+     which has the form of `active`. No process is needed for that. */
+	u64 revert_at;
+	u64 revert_to;
 	/* Non-zero: whatever the mode, only audit. */
 	u32 break_glass;
 	/* The process that proves, and the hook it proves now: the canary is denied
@@ -160,8 +211,8 @@ struct aegis_control {
 	u32 prover_hook;
 	u32 pad;
 	struct aegis_inode canary;
-	/* enum aegis_feature, of the policy in each slot. */
-	u32 features[AEGIS_SLOTS];
+	struct aegis_slot slots[AEGIS_SLOTS];
+	struct aegis_question question;
 };
 
 /* What the enrolment program saw of the last stat(2) of the enrolling thread.
@@ -219,6 +270,12 @@ struct aegis_event {
 /* A path rule of the tracepoint tier: compared with what the process passed,
  * NUL-padded. */
 struct aegis_trace_path {
+	u8 path[AEGIS_TRACE_PATH_BYTES];
+};
+
+/* A tree of the tracepoint tier: the beginning of what the process passed, `bits` of it. */
+struct aegis_trace_prefix {
+	u32 bits;
 	u8 path[AEGIS_TRACE_PATH_BYTES];
 };
 

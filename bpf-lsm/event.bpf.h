@@ -24,6 +24,8 @@ struct decision {
 	u32 mode;
 	u32 rule;
 	s32 error;
+	/* enum aegis_event_flag */
+	u32 flags;
 	/* The object. */
 	struct path *path;
 };
@@ -119,7 +121,7 @@ static __always_inline int fill(struct aegis_event *event, u8 *data, u32 room, u
 	event->mode = why->mode;
 	event->rule = why->rule;
 	event->error = why->error;
-	event->flags = 0;
+	event->flags = why->flags;
 	describe_task(event, task);
 	/* exe_len serves as the position in data until both paths are there. */
 	event->exe_len = 0;
@@ -131,7 +133,7 @@ static __always_inline int fill(struct aegis_event *event, u8 *data, u32 room, u
 		event->flags |= AEGIS_EVENT_EXE_CUT;
 	event->size = sizeof(*event) + event->exe_len;
 	event->exe_len -= event->path_len;
-	return !event->flags;
+	return !(event->flags & (AEGIS_EVENT_PATH_CUT | AEGIS_EVENT_EXE_CUT));
 }
 
 static __always_inline void emit(const struct decision *why)

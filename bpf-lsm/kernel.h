@@ -15,10 +15,19 @@ struct super_block {
 	u32 s_dev;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 struct inode {
 	unsigned long i_ino;
 	u32 i_generation;
 	struct super_block *i_sb;
+	struct hlist_head i_dentry;
 };
 
 struct qstr {
@@ -29,6 +38,9 @@ struct dentry {
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
+	union {
+		struct hlist_node d_alias;
+	} d_u;
 };
 
 struct vfsmount {

@@ -14,6 +14,7 @@ struct aegis_control control;
 struct aegis_enrolled enrolled;
 struct aegis_event event;
 struct aegis_trace_path trace_path;
+struct aegis_trace_prefix trace_prefix;
 
 enum aegis_const constants;
 enum aegis_mode mode;

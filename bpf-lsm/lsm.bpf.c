@@ -4,10 +4,9 @@
  * BPF LSM program and as modify-return of the kernel function that calls the
  * hook: both get the hook's arguments, then the return value so far.
  *
- *   file_open            refuses to open a denied inode            claims
- * file.open.read, file.open.write, file.exec bprm_check_security  refuses to
- * execute a denied inode         claim  file.exec inode_getattr        records
- * what stat(2) reached, while the agent enrols paths; never refuses
+ *   file_open            refuses to open a denied inode; claims file.open.read, file.open.write, file.exec
+ *   bprm_check_security  refuses to execute a denied inode; claim file.exec
+ *   inode_getattr        records what stat(2) reached, while paths are enrolled; never refuses
  *
  * A hook returns constants from branches only: the verifier of v6.12 refuses
  * LSM programs whose return value it cannot bound, and `return cond ? -1 : 0`
@@ -24,6 +23,11 @@
 		asm volatile("");                                                                                      \
 		return 0;                                                                                              \
 	} while (0)
+
+RULE_SETS(objects, struct aegis_inode, struct aegis_object);
+RULE_SETS(names, struct aegis_name, struct aegis_object);
+RULE_SETS(trees, struct aegis_inode, struct aegis_object);
+RULE_SETS(tree_names, struct aegis_name, struct aegis_object);
 
 /* Filled by the enrolment program, mapped by the one enrolling. */
 struct aegis_enrolled enrolled SEC(".data.enrolled");
@@ -43,9 +47,8 @@ static __always_inline int is_canary(const struct aegis_inode *id, u32 hook)
 	       control.prover_tgid == bpf_get_current_pid_tgid() >> 32;
 }
 
-static __always_inline struct aegis_object *find_object(u32 slot, const struct aegis_inode *id, u32 generation)
+static __always_inline struct aegis_object *find(void *set, const struct aegis_inode *id, u32 generation)
 {
-	void *set = bpf_map_lookup_elem(&objects, &slot);
 	struct aegis_object *object;
 
 	if (!set)
@@ -58,24 +61,98 @@ static __always_inline struct aegis_object *find_object(u32 slot, const struct a
 	return object;
 }
 
-/* The rule on the name by which a file was reached. Its directory is looked up first: most have no such names. */
-static __always_inline struct aegis_object *find_name(u32 slot, struct path *path)
+static __always_inline struct aegis_object *find_inode(void *set, struct inode *inode)
 {
-	struct dentry *dentry = BPF_CORE_READ(path, dentry);
-	struct inode *directory = BPF_CORE_READ(dentry, d_parent, d_inode);
-	struct aegis_object *object;
-	struct aegis_name key = {};
-	void *set;
+	struct aegis_inode id = {};
 
-	key.directory.ino = BPF_CORE_READ(directory, i_ino);
-	key.directory.dev = BPF_CORE_READ(directory, i_sb, s_dev);
-	object = find_object(slot, &key.directory, BPF_CORE_READ(directory, i_generation));
-	if (!object || !(object->flags & AEGIS_OBJECT_NAMES))
+	id.ino = BPF_CORE_READ(inode, i_ino);
+	id.dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	return find(set, &id, BPF_CORE_READ(inode, i_generation));
+}
+
+/* The rule on the name of `dentry` in the directory `inode`. */
+static __always_inline struct aegis_object *find_in(void *set, struct inode *inode, struct dentry *dentry)
+{
+	struct aegis_name key = {};
+
+	if (!set)
 		return NULL;
+	key.directory.ino = BPF_CORE_READ(inode, i_ino);
+	key.directory.dev = BPF_CORE_READ(inode, i_sb, s_dev);
 	if (bpf_probe_read_kernel_str(key.name, sizeof(key.name), BPF_CORE_READ(dentry, d_name.name)) <= 0)
 		return NULL;
-	set = bpf_map_lookup_elem(&names, &slot);
-	return set ? bpf_map_lookup_elem(set, &key) : NULL;
+	return bpf_map_lookup_elem(set, &key);
+}
+
+/*
+ * The name by which an inode was reached. The file that overlayfs opens below itself carries the path of the overlay
+ * (open_with_fake_path, until v6.8): its own name is then the one that its inode knows.
+ */
+static __always_inline struct dentry *dentry_of(struct path *path, struct inode *inode)
+{
+	struct dentry *dentry = BPF_CORE_READ(path, dentry);
+	struct hlist_node *alias;
+
+	if (BPF_CORE_READ(dentry, d_inode) == inode)
+		return dentry;
+	alias = BPF_CORE_READ(inode, i_dentry.first);
+	return alias ? (void *)alias - bpf_core_field_offset(struct dentry, d_u.d_alias) : NULL;
+}
+
+/* The rule on the name by which a file was reached. Its directory is looked up first: most have no such names. */
+static __always_inline struct aegis_object *find_name(u32 slot, void *inodes, struct path *path, struct inode *inode)
+{
+	struct dentry *dentry = dentry_of(path, inode);
+	struct inode *directory = BPF_CORE_READ(dentry, d_parent, d_inode);
+	struct aegis_object *object = find_inode(inodes, directory);
+
+	if (!object || !(object->flags & AEGIS_OBJECT_NAMES))
+		return NULL;
+	return find_in(bpf_map_lookup_elem(&names, &slot), directory, dentry);
+}
+
+/*
+ * The tree that a file lies in. Goes up to the root of the file system, whatever part of it is mounted here, then on
+ * from where it is mounted: what is below a directory stays below it when a part of it is also mounted elsewhere, and
+ * what is mounted below it counts as well. A file for which the walk does not end is denied.
+ */
+static __always_inline struct aegis_object *find_tree(u32 slot, u32 tree_ops, struct path *path, struct inode *inode,
+						      u32 op, u32 *flags)
+{
+	struct vfsmount *vfsmount = BPF_CORE_READ(path, mnt);
+	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+	void *set = bpf_map_lookup_elem(&trees, &slot);
+	void *named = bpf_map_lookup_elem(&tree_names, &slot);
+	struct dentry *dentry = dentry_of(path, inode), *below = NULL;
+
+	for (int level = 0; level < AEGIS_TREE_DEPTH && dentry; level++) {
+		struct inode *directory = BPF_CORE_READ(dentry, d_inode);
+		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+		struct aegis_object *object = find_inode(set, directory);
+
+		if (object && object->flags & AEGIS_OBJECT_TREE && object->ops & op)
+			return object;
+		if (object && object->flags & AEGIS_OBJECT_NAMES && below) {
+			object = find_in(named, directory, below);
+			if (object && object->ops & op)
+				return object;
+		}
+		below = dentry;
+		if (dentry == parent) {
+			struct mount *above = BPF_CORE_READ(mount, mnt_parent);
+
+			if (above == mount)
+				return NULL;
+			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+			mount = above;
+			below = NULL;
+		} else {
+			dentry = parent;
+		}
+	}
+	if (dentry && tree_ops & op)
+		*flags |= AEGIS_EVENT_TOO_DEEP;
+	return NULL;
 }
 
 /*
@@ -107,39 +184,94 @@ static __always_inline u32 cgroup_flags(u32 slot)
 	return flags;
 }
 
+/* What the rules of a slot make of an operation. */
+struct match {
+	u32 denied;
+	u32 rule;
+	/* enum aegis_event_flag */
+	u32 flags;
+};
+
+/* By inode, then by name, then by tree; then by cgroup, which is looked at only once something has matched. */
+static __always_inline void match(struct match *match, u32 slot, struct path *path, struct inode *inode,
+				  const struct aegis_inode *id, u32 op)
+{
+	/* Read before `slot` lies in memory as the key of lookups: from there the verifier would not know its bounds. */
+	u32 features = control.slots[slot].features, tree_ops = control.slots[slot].tree_ops, key = slot, cgroup;
+	void *inodes = bpf_map_lookup_elem(&objects, &key);
+	struct aegis_object *object = find(inodes, id, inode->i_generation);
+
+	if (object && object->flags & AEGIS_OBJECT_FLOOR)
+		op &= AEGIS_OP_WRITE;
+	if (!(object && object->ops & op) && features & AEGIS_FEATURE_NAMES) {
+		object = find_name(key, inodes, path, inode);
+		if (object && object->flags & AEGIS_OBJECT_FLOOR)
+			op &= AEGIS_OP_WRITE;
+	}
+	if (!(object && object->ops & op) && features & AEGIS_FEATURE_TREES && op)
+		object = find_tree(key, tree_ops, path, inode, op, &match->flags);
+	if (object && object->ops & op)
+		match->rule = object->rule;
+	else if (!match->flags)
+		return;
+	cgroup = cgroup_flags(key);
+	if (cgroup & AEGIS_CGROUP_ALLOW) {
+		count(AEGIS_COUNT_ALLOWED_CGROUP);
+		return;
+	}
+	if (features & AEGIS_FEATURE_SCOPE && !(cgroup & AEGIS_CGROUP_SCOPE))
+		return;
+	match->denied = 1;
+}
+
+/* Whether `policy simulate` asks about this open. */
+static __always_inline int is_asked(const struct aegis_inode *id, u32 hook)
+{
+	return hook == AEGIS_HOOK_FILE_OPEN && id->ino == control.question.inode.ino &&
+	       id->dev == control.question.inode.dev && control.question.tgid &&
+	       control.question.tgid == bpf_get_current_pid_tgid() >> 32;
+}
+
+static __always_inline void answer(const struct match *found, u32 hook)
+{
+	control.question.denied = found->denied;
+	control.question.rule = found->rule;
+	control.question.flags = found->flags;
+	control.question.answered = hook;
+}
+
 /*
  * The decision. Everything it depends on hangs off one read of control.active: at no instant do two policies apply.
  * Returns non-zero to refuse.
  */
 static __always_inline int check_inode(struct inode *inode, struct path *path, u32 op, u32 hook)
 {
-	u64 active = *(volatile u64 *)&control.active;
+	u64 active = policy_in_force();
 	u32 mode = *(volatile u32 *)&control.mode;
 	struct decision why = { .hook = hook, .op = op, .path = path };
-	struct aegis_object *object;
-	u32 slot, features, cgroup;
+	struct match found = {};
+	u32 slot = slot_of(active), asked;
 
 	identify(&why.inode, inode);
 	if (is_canary(&why.inode, hook))
 		return 1;
-	if (!active || mode == AEGIS_MODE_OFF)
-		return 0;
-	slot = ((active & 0xff) - 1) % AEGIS_SLOTS;
-	features = control.features[slot];
-	why.generation = inode->i_generation;
-	object = find_object(slot, &why.inode, why.generation);
-	if (!(object && object->ops & op) && features & AEGIS_FEATURE_NAMES)
-		object = find_name(slot, path);
-	if (!object || !(object->ops & op))
-		return 0;
-	cgroup = cgroup_flags(slot);
-	if (cgroup & AEGIS_CGROUP_ALLOW) {
-		count(AEGIS_COUNT_ALLOWED_CGROUP);
+	asked = is_asked(&why.inode, hook);
+	if (asked) {
+		slot = control.question.slot % AEGIS_SLOTS;
+		op = control.question.op;
+	} else if (!active || mode == AEGIS_MODE_OFF) {
 		return 0;
 	}
-	if (features & AEGIS_FEATURE_SCOPE && !(cgroup & AEGIS_CGROUP_SCOPE))
+	match(&found, slot, path, inode, &why.inode, op);
+	if (asked) {
+		answer(&found, hook);
+		return 1;
+	}
+	if (!found.denied)
 		return 0;
-	why.rule = object->rule;
+	why.generation = inode->i_generation;
+	why.rule = found.rule;
+	why.flags = found.flags;
 	why.policy_generation = active >> 8;
 	why.mode = control.break_glass ? AEGIS_MODE_AUDIT : mode;
 	if (why.mode == AEGIS_MODE_ENFORCE) {

@@ -16,6 +16,8 @@
 #include "../bpf-lsm/maps.bpf.h"
 
 RULE_SETS(trace_paths, struct aegis_trace_path, struct aegis_object);
+/* A trie is allocated as it grows; the kernel wants to be told so (trie_alloc, v4.11). */
+RULE_SETS_OF(trace_trees, BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC, struct aegis_trace_prefix, struct aegis_object);
 
 /* The path being compared: too large for the stack. A tracepoint program is not
  * preempted by another on its CPU. */
@@ -23,7 +25,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, struct aegis_trace_path);
+	__type(value, struct aegis_trace_prefix);
 } scratch SEC(".maps");
 
 struct trace_record {
@@ -89,8 +91,8 @@ static __always_inline u64 word(const void *regs, u32 index)
 	return value;
 }
 
-static __always_inline void emit_trace(const struct aegis_object *object, const struct aegis_trace_path *path, u32 len,
-				       u32 hook, u32 op, u64 active)
+static __always_inline void emit_trace(const struct aegis_object *object, const struct aegis_trace_prefix *path,
+				       u32 len, u32 hook, u32 op, u64 active)
 {
 	struct trace_record *record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
 	u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -154,35 +156,49 @@ static __always_inline u32 cgroup_flags(u32 slot)
 	return flags;
 }
 
+static __always_inline struct aegis_object *find(u32 slot, const struct aegis_trace_prefix *path, u32 op)
+{
+	void *set = bpf_map_lookup_elem(&trace_paths, &slot);
+	struct aegis_object *object = set ? bpf_map_lookup_elem(set, path->path) : NULL;
+
+	if (object && object->ops & op)
+		return object;
+	if (!(control.slots[slot].features & AEGIS_FEATURE_TREES))
+		return NULL;
+	set = bpf_map_lookup_elem(&trace_trees, &slot);
+	/* The longest beginning that is there; it carries the operations of those that hold it, too. */
+	object = set ? bpf_map_lookup_elem(set, path) : NULL;
+	return object && object->ops & op ? object : NULL;
+}
+
 /* Looks the path up in the active rule set and reports a match. */
 static __always_inline void observe(const char *user_path, u32 hook, u32 op)
 {
-	u64 active = *(volatile u64 *)&control.active;
-	u32 slot = (active & 0xff) - 1, zero = 0, cgroup;
-	struct aegis_trace_path *path;
+	u64 active = policy_in_force();
+	u32 slot = slot_of(active), zero = 0, cgroup;
+	struct aegis_trace_prefix *path;
 	struct aegis_object *object;
-	void *set;
 	long len;
 
 	if (!active || control.mode == AEGIS_MODE_OFF)
 		return;
-	set = bpf_map_lookup_elem(&trace_paths, &slot);
 	path = bpf_map_lookup_elem(&scratch, &zero);
-	if (!set || !path)
+	if (!path)
 		return;
 	__builtin_memset(path, 0, sizeof(*path));
+	path->bits = sizeof(path->path) * 8;
 	len = bpf_probe_read_user_str(path->path, sizeof(path->path), user_path);
 	if (len <= 1 || len >= AEGIS_TRACE_PATH_BYTES)
 		return;
-	object = bpf_map_lookup_elem(set, path);
-	if (!object || !(object->ops & op))
+	object = find(slot, path, op);
+	if (!object)
 		return;
 	cgroup = cgroup_flags(slot);
 	if (cgroup & AEGIS_CGROUP_ALLOW) {
 		count(AEGIS_COUNT_ALLOWED_CGROUP);
 		return;
 	}
-	if (control.features[slot % AEGIS_SLOTS] & AEGIS_FEATURE_SCOPE && !(cgroup & AEGIS_CGROUP_SCOPE))
+	if (control.slots[slot].features & AEGIS_FEATURE_SCOPE && !(cgroup & AEGIS_CGROUP_SCOPE))
 		return;
 	count(AEGIS_COUNT_WOULD_DENY);
 	emit_trace(object, path, len, hook, op, active);

@@ -67,7 +67,7 @@ plain! {
 
 /// `struct aegis_trace_path`
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TracePath {
     pub path: [u8; TRACE_PATH_BYTES as usize],
 }
@@ -80,6 +80,23 @@ impl Default for TracePath {
 
 // SAFETY: an array of bytes.
 unsafe impl Plain for TracePath {}
+
+/// `struct aegis_trace_prefix`
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TracePrefix {
+    pub bits: u32,
+    pub path: [u8; TRACE_PATH_BYTES as usize],
+}
+
+impl Default for TracePrefix {
+    fn default() -> Self {
+        Self { bits: 0, path: [0; TRACE_PATH_BYTES as usize] }
+    }
+}
+
+// SAFETY: an integer and bytes; 4 + 256 bytes fill the type, which the assertions on the layout show.
+unsafe impl Plain for TracePrefix {}
 // SAFETY: an integer.
 unsafe impl Plain for u64 {}
 
@@ -107,12 +124,42 @@ pub struct Control {
     pub abi: AtomicU32,
     pub mode: AtomicU32,
     pub active: AtomicU64,
+    pub revert_at: AtomicU64,
+    pub revert_to: AtomicU64,
     pub break_glass: AtomicU32,
     pub prover_tgid: AtomicU32,
     pub prover_hook: AtomicU32,
     pub pad: AtomicU32,
     pub canary: InodeCell,
-    pub features: [AtomicU32; SLOTS as usize],
+    pub slots: [Slot; SLOTS as usize],
+    pub question: Question,
+}
+
+/// `struct aegis_slot` in mapped memory.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Slot {
+    pub generation: AtomicU64,
+    pub features: AtomicU32,
+    pub tree_ops: AtomicU32,
+    pub rules: AtomicU32,
+    pub pad: AtomicU32,
+    pub sha256: [AtomicU64; SHA256_BYTES as usize / 8],
+}
+
+/// `struct aegis_question` in mapped memory.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Question {
+    pub inode: InodeCell,
+    pub tgid: AtomicU32,
+    pub op: AtomicU32,
+    pub slot: AtomicU32,
+    pub pad: AtomicU32,
+    pub answered: AtomicU32,
+    pub denied: AtomicU32,
+    pub rule: AtomicU32,
+    pub flags: AtomicU32,
 }
 
 /// `struct aegis_inode` in mapped memory.

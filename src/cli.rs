@@ -4,7 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{plan::OnDegraded, tier::Mode};
+use crate::{
+    agent::Dirs,
+    plan::{Accept, OnDegraded},
+    policy::{Digest, Ops},
+    tier::Mode,
+};
 
 /// Blocks unauthorised opens and execs of files in the kernel, and never claims more than it has proven.
 #[derive(Debug, Parser)]
@@ -56,7 +61,7 @@ pub enum Command {
     Status(JsonArgs),
     /// Judge what is in force: exit 0 healthy, 1 degraded or unhealthy, 2 misreporting
     Health(HealthArgs),
-    /// Check policy files
+    /// Check, apply, compare and take back policies
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// End enforcement: remove every program, map and link of ours from the kernel
@@ -65,11 +70,168 @@ pub enum Command {
     Version(JsonArgs),
 }
 
+impl Places {
+    /// As the agent takes them.
+    pub fn dirs(&self) -> Dirs {
+        Dirs {
+            config: self.config_dir.clone(),
+            state: self.state_dir.clone(),
+            run: self.run_dir.clone(),
+            bpffs: self.bpffs.clone(),
+        }
+    }
+}
+
 /// What to do with a policy.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
     /// Explain every fault and doubt, with place and fix; exit 65 when the policy would be refused
     Lint(LintArgs),
+    /// Make a policy the one in force: at once, as a whole, and for the next boot
+    Apply(Box<ApplyArgs>),
+    /// Keep a policy that was applied with --confirm-within
+    Confirm(JsonArgs),
+    /// Go back to the policy before, or to a generation
+    Rollback(RollbackArgs),
+    /// Look anew at the files and cgroups that the policy in force names
+    Reload(JsonArgs),
+    /// Show what a generation is and what it says [default: the one in force]
+    Show(ShowArgs),
+    /// Write the text of a generation, byte by byte as it was applied
+    Export(ExportArgs),
+    /// Show what differs between two policies; exit 1 when something does
+    Diff(DiffArgs),
+    /// List the generations
+    History(JsonArgs),
+    /// Ask the matcher in the kernel what it would decide, without any effect; exit 1 when it would deny
+    Simulate(SimulateArgs),
+}
+
+/// What is accepted on purpose.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct AcceptArgs {
+    /// Accept paths and cgroups that do not exist; a path is bound by its name, a cgroup once the policy is reloaded
+    #[arg(long)]
+    pub allow_missing: bool,
+    /// Accept rules on init, the dynamic loader and the agent, without which the host cannot be repaired
+    #[arg(long)]
+    pub allow_critical: bool,
+}
+
+impl AcceptArgs {
+    /// As the planner takes it.
+    pub fn accept(self) -> Accept {
+        Accept { missing: self.allow_missing, critical: self.allow_critical }
+    }
+}
+
+/// What to apply.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  aegisbpf policy apply policy.conf\n  aegisbpf policy apply policy.conf --confirm-within 2m   then, in time: aegisbpf policy confirm\n\nThe policy replaces the one in force in one step: no operation meets neither or both.\nA policy that cannot be applied leaves the one in force untouched.\nWithout an agent it takes effect all the same where enforcement is pinned, and is kept for the next run elsewhere."
+)]
+pub struct ApplyArgs {
+    /// The policy; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// SHA-256 that the policy must have
+    #[arg(long, value_name = "HEX", conflicts_with = "sha256_file")]
+    pub sha256: Option<Digest>,
+    /// A file with that SHA-256, as sha256sum writes it
+    #[arg(long, value_name = "FILE")]
+    pub sha256_file: Option<PathBuf>,
+    /// Go back by itself unless `policy confirm` comes within this time, whether or not an agent is alive
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub confirm_within: Option<std::time::Duration>,
+    /// Apply a policy that nobody signed where it will be enforced; reported in every status
+    #[arg(long)]
+    pub allow_unsigned_policy: bool,
+    /// What is accepted on purpose.
+    #[command(flatten)]
+    pub accept: AcceptArgs,
+    /// How many generations to keep on disk
+    #[arg(long, value_name = "N", default_value_t = crate::store::KEEP)]
+    pub keep: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where to go back to.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct RollbackArgs {
+    /// The generation; `policy history` lists them [default: the one that was in force before]
+    #[arg(long, value_name = "N")]
+    pub to: Option<u64>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to show.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ShowArgs {
+    /// The generation [default: the one in force]
+    #[arg(value_name = "N")]
+    pub generation: Option<u64>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to write.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The generation [default: the one in force]
+    #[arg(value_name = "N")]
+    pub generation: Option<u64>,
+    /// Where to; an existing file is not overwritten [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// What to compare.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// A generation, or a policy file
+    #[arg(value_name = "A")]
+    pub before: PathBuf,
+    /// A generation, or a policy file
+    #[arg(value_name = "B")]
+    pub after: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to ask.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  aegisbpf policy simulate --path /etc/shadow --op read\n  aegisbpf policy simulate --path /usr/bin/gcc --op exec --cgroup /sys/fs/cgroup/user.slice --policy new.conf\n\nThe programs in the kernel answer, by the rules in force or by those of --policy. Nothing is opened,\nrun or changed. Where nothing is in force they are attached for the question alone."
+)]
+pub struct SimulateArgs {
+    /// The file
+    #[arg(long, value_name = "PATH")]
+    pub path: PathBuf,
+    /// The operation: read, write or exec
+    #[arg(long, value_name = "OP", value_parser = operation)]
+    pub op: Ops,
+    /// Ask for a process in this cgroup [default: that of this process]
+    #[arg(long, value_name = "PATH")]
+    pub cgroup: Option<PathBuf>,
+    /// Ask about this policy instead of the one in force
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// What is accepted on purpose.
+    #[command(flatten)]
+    pub accept: AcceptArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn operation(name: &str) -> Result<Ops, String> {
+    Ops::from_name(name).ok_or_else(|| "there are read, write and exec".to_owned())
 }
 
 /// What to check.
@@ -112,7 +274,7 @@ pub struct RunArgs {
     pub policy: Option<PathBuf>,
     /// SHA-256 that the policy must have
     #[arg(long, value_name = "HEX")]
-    pub sha256: Option<String>,
+    pub sha256: Option<Digest>,
     /// This tier and no other: bpf-lsm, modify-return or tracepoint
     #[arg(long, value_name = "NAME", value_parser = tier_name)]
     pub tier: Option<&'static str>,
@@ -122,9 +284,9 @@ pub struct RunArgs {
     /// Enforce a policy that nobody signed; reported in every status
     #[arg(long)]
     pub allow_unsigned_policy: bool,
-    /// Accept rules whose path does not exist; they bind nothing until the policy is applied again
-    #[arg(long)]
-    pub allow_missing: bool,
+    /// What is accepted on purpose.
+    #[command(flatten)]
+    pub accept: AcceptArgs,
     /// Exit when an optional hook is missing or a proof fails
     #[arg(long)]
     pub strict: bool,

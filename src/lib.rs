@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | 7 | [`cmd`], [`cli`], [`exit`] | one file a subcommand; what was typed; exit codes and the error printer |
 //! | 6 | [`agent`] | the story: probe, plan, load, attach, prove, confine, watch |
-//! | 5 | [`enforce`], [`confine`], [`event`], [`state`] | the kernel side; the self-sandbox; events; state files |
+//! | 5 | [`enforce`], [`confine`], [`event`], [`state`], [`store`] | the kernel side; the self-sandbox; events; the agent's state file; policy generations on disk |
 //! | 4 | [`plan`] | policy, contract, kernel and request to a decision or a refusal; pure |
 //! | 3 | [`tier`] | contracts as types |
 //! | 2 | [`kernel`], [`policy`] | probes; the policy language |
@@ -26,6 +26,7 @@ pub mod kernel;
 pub mod plan;
 pub mod policy;
 pub mod state;
+pub mod store;
 pub mod sys;
 pub mod tier;
 

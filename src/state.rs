@@ -1,6 +1,7 @@
 //! What the agent tells other processes: one file, replaced as a whole, and a lock that shows whether it is alive.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, DirBuilder, File},
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -10,7 +11,7 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use crate::tier::Mode;
+use crate::{policy::Digest, tier::Mode};
 
 /// Raised with any change that a reader of the JSON could trip over.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -69,10 +70,12 @@ pub struct HookState {
 /// The policy in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyState {
-    /// SHA-256 of its bytes, hexadecimal.
-    pub sha256: String,
-    /// Number of the generation in the kernel.
+    /// Names its text.
+    pub sha256: Digest,
+    /// Its number.
     pub generation: u64,
+    /// Set while it waits to be confirmed: when it ends by itself, RFC 3339.
+    pub confirm_before: Option<String>,
     /// `policy_version=` of the file, where it has one.
     pub policy_version: Option<u64>,
     /// Principal whose signature was accepted; absent: unsigned.
@@ -130,6 +133,9 @@ pub struct Status {
     pub sandbox: Option<String>,
     /// Why the status is not healthy, and what else the reader must know.
     pub reasons: Vec<String>,
+    /// Ids of the kernel's maps that hold the rules, where they are not pinned.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub maps: BTreeMap<String, u32>,
 }
 
 impl Status {
@@ -150,6 +156,7 @@ impl Status {
             agent: AgentState { running: false, pid: None },
             sandbox: None,
             reasons: Vec::new(),
+            maps: BTreeMap::new(),
         }
     }
 }

@@ -64,7 +64,7 @@ fn enforcement_wants_a_signature_and_the_right_file() {
     let dir = tempfile::tempdir().expect("a scratch directory");
     let good = policy(dir.path(), "version=1\n[deny_path]\n/etc/shadow\n");
     refused(&["run", "--enforce", "--policy", &good], 78, &["signed policy", "--allow-unsigned-policy"]);
-    refused(&["run", "--audit", "--policy", &good, "--sha256", "00"], 78, &["SHA-256", "hint:"]);
+    refused(&["run", "--audit", "--policy", &good, "--sha256", &"0".repeat(64)], 78, &["SHA-256", "hint:"]);
 }
 
 #[test]
@@ -132,8 +132,6 @@ fn a_policy_that_does_not_hold_here_is_refused() {
     let elsewhere =
         policy(dir.path(), "version=2\n[settings]\nhost=no-such-host\n[deny_path]\n/etc/shadow\n");
     refused(&["run", "--audit", "--policy", &elsewhere], 78, &["no-such-host"]);
-    let tree = policy(dir.path(), "version=2\n[deny_tree]\n/etc/ssl\n");
-    refused(&["run", "--audit", "--policy", &tree], 65, &["cannot enforce [deny_tree]"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Layer of each module. Modules of the top layer may know each other: what was typed, what runs it, how it ends.
-const LAYERS: [(&str, u8); 14] = [
+const LAYERS: [(&str, u8); 15] = [
     ("cmd", 7),
     ("cli", 7),
     ("exit", 7),
@@ -18,6 +18,7 @@ const LAYERS: [(&str, u8); 14] = [
     ("confine", 5),
     ("event", 5),
     ("state", 5),
+    ("store", 5),
     ("plan", 4),
     ("tier", 3),
     ("kernel", 2),

@@ -1,11 +1,13 @@
 //! What can end a run.
 
-use std::{error::Error as _, io, path::PathBuf};
+use std::{error::Error as _, io, path::PathBuf, time::Duration};
 
 use crate::{
     confine::ConfineError,
     enforce::EnforceError,
     plan::{Refusal, RulesError},
+    policy::Digest,
+    store::StoreError,
 };
 
 /// Why a run did not start, or ended.
@@ -67,9 +69,9 @@ pub enum AgentError {
         /// The file.
         path: PathBuf,
         /// What was asked for.
-        wanted: String,
+        wanted: Digest,
         /// What it is.
-        found: String,
+        found: Digest,
     },
     /// The policy says itself that it does not hold here and now.
     #[error("{}: the policy does not hold here: {why}", .path.display())]
@@ -79,20 +81,41 @@ pub enum AgentError {
         /// Which of its settings says so.
         why: String,
     },
-    /// The policy uses a section that is parsed and not enforced by this version.
-    #[error("{}: this version cannot enforce {section}", .path.display())]
-    NotDone {
-        /// The file.
-        path: PathBuf,
-        /// The section.
-        section: &'static str,
-    },
     /// Enforcement of a policy that nobody signed.
     #[error("{}: enforce mode needs a signed policy", .path.display())]
     Unsigned {
         /// The file.
         path: PathBuf,
     },
+    /// A cgroup that does not exist.
+    #[error("there is no cgroup {}", .path.display())]
+    NoCgroup {
+        /// The path in the policy.
+        path: PathBuf,
+    },
+    /// The store of policies failed.
+    #[error("the policy store failed")]
+    Store(#[from] StoreError),
+    /// Another process changes the policy.
+    #[error("another process is changing the policy")]
+    Changing,
+    /// A policy waits to be confirmed.
+    #[error("generation {generation} waits to be confirmed, for {} more", humantime::format_duration(Duration::from_secs(.left.as_secs())))]
+    Unconfirmed {
+        /// The generation.
+        generation: u64,
+        /// How much longer.
+        left: Duration,
+    },
+    /// Nothing waits to be confirmed.
+    #[error("no policy waits to be confirmed")]
+    NothingPending,
+    /// There is nothing to go back to.
+    #[error("there is no earlier generation to go back to")]
+    NoPrevious,
+    /// Confirmation is asked for where nothing could revert.
+    #[error("nothing is in force that could go back by itself")]
+    NothingInForce,
     /// Another agent runs.
     #[error("another agent is running")]
     Busy,

@@ -2,13 +2,15 @@
 
 use std::{path::Path, sync::atomic::Ordering};
 
-use super::{AgentError, Source};
+use super::{
+    AgentError, Source,
+    resolve::{Resolved, resolve},
+};
 use crate::{
     abi,
-    enforce::{self, Attached, Counters, Enroller, HookProof, Loaded, Outcome, Pins, Prover},
+    enforce::{Attached, Counters, Enroller, Held, HookProof, Loaded, Outcome, Pins, Prover},
     kernel::{Kernel, errno_name},
-    plan::{self, Cgroups},
-    policy::{CgroupEntry, CgroupRef},
+    plan::Accept,
     tier::{Hook, Mode, Tier},
 };
 
@@ -19,8 +21,10 @@ pub struct Setup<'a> {
     pub tier: &'static Tier,
     /// The mode.
     pub mode: Mode,
-    /// Whether paths that do not exist are accepted.
-    pub allow_missing: bool,
+    /// The policy's number and what names it.
+    pub policy: Held,
+    /// What is accepted on purpose.
+    pub accept: Accept,
     /// Whether a missing optional hook is a failure.
     pub strict: bool,
     /// Whether enforcement begins suspended.
@@ -42,12 +46,10 @@ pub struct Guard {
     pub attached: Vec<Attached>,
     /// Optional hooks that did not attach.
     pub missing: Vec<&'static Hook>,
-    /// Generation of the policy.
-    pub generation: u64,
     /// Results of the last proof, one for each attached hook of an enforcing tier.
     pub proofs: Vec<HookProof>,
-    /// Paths of the policy that do not exist.
-    pub absent: usize,
+    /// What the policy is on this host; `None`: it is on trial, and was left as it is.
+    pub(super) resolved: Option<Resolved>,
     prover: Option<Prover>,
 }
 
@@ -62,20 +64,25 @@ impl Guard {
         let enroller = Enroller::new(kernel, tier, &loaded)?;
         let prover =
             tier.enforces().then(|| Prover::new(kernel, &enroller, setup.canary_dirs)).transpose()?;
-        let (rules, absent) = resolve(&enroller, source, setup.allow_missing)?;
-        drop(enroller);
+        // A policy that waits to be confirmed is left alone: to build it anew would make it stay.
+        let on_trial = loaded.bank.in_force();
+        let on_trial = on_trial.pending.is_some() && on_trial.held == Some(setup.policy);
+        let resolved = if on_trial { None } else { Some(resolve(&enroller, &source.policy, setup.accept)?) };
+        let enrolment = enroller.detach();
         let (attached, missing) = loaded.attach(kernel, tier)?;
         if setup.strict && !missing.is_empty() {
             return Err(AgentError::Partial { hooks: missing.iter().map(|hook| hook.name).collect() });
         }
-        let mut guard =
-            Self { tier, loaded, attached, missing, generation: 0, proofs: Vec::new(), absent, prover };
+        let mut guard = Self { tier, loaded, attached, missing, proofs: Vec::new(), resolved, prover };
         guard.prove()?;
         guard.set_break_glass(setup.break_glass);
-        guard.generation = guard.loaded.apply(tier.attach, &rules)?;
+        if let Some(resolved) = &guard.resolved {
+            let staged = guard.loaded.bank.stage(&setup.policy, &resolved.rules)?;
+            guard.loaded.bank.activate(&staged, None);
+        }
         guard.set_mode(mode);
         if let Some(pins) = pins {
-            pins.keep(&guard.loaded, &guard.attached)?;
+            pins.keep(&guard.loaded, &guard.attached, enrolment.as_ref())?;
         }
         Ok(guard)
     }
@@ -84,7 +91,7 @@ impl Guard {
     pub fn prove(&mut self) -> Result<(), AgentError> {
         let Some(prover) = &mut self.prover else { return Ok(()) };
         let hooks: Vec<&'static Hook> = self.attached.iter().map(|one| one.hook).collect();
-        self.proofs = prover.prove(&self.loaded.control, &hooks);
+        self.proofs = prover.prove(&self.loaded.bank.control, &hooks);
         let failed: Vec<String> =
             self.proofs.iter().filter(|proof| proof.outcome != Outcome::Refused).map(describe).collect();
         if failed.is_empty() { Ok(()) } else { Err(AgentError::NotProven(failed)) }
@@ -92,7 +99,7 @@ impl Guard {
 
     /// Whether denied operations are refused: in enforce mode, not suspended, every attached hook proven.
     pub fn enforcing(&self) -> bool {
-        let control = &self.loaded.control;
+        let control = &self.loaded.bank.control;
         !self.proofs.is_empty()
             && self.proofs.iter().all(|proof| proof.outcome == Outcome::Refused)
             && control.mode.load(Ordering::Acquire) == abi::MODE_ENFORCE
@@ -105,12 +112,12 @@ impl Guard {
             Mode::Audit => abi::MODE_AUDIT,
             Mode::Enforce => abi::MODE_ENFORCE,
         };
-        self.loaded.control.mode.store(mode, Ordering::Release);
+        self.loaded.bank.control.mode.store(mode, Ordering::Release);
     }
 
     /// Suspends enforcement, or ends the suspension. Returns whether that changed anything.
     pub fn set_break_glass(&self, on: bool) -> bool {
-        self.loaded.control.break_glass.swap(u32::from(on), Ordering::AcqRel) != u32::from(on)
+        self.loaded.bank.control.break_glass.swap(u32::from(on), Ordering::AcqRel) != u32::from(on)
     }
 
     /// What the programs counted.
@@ -128,27 +135,4 @@ pub(super) fn describe(proof: &HookProof) -> String {
             format!("{}: the canary could not be used even without a rule: {}", proof.hook, errno_name(errno))
         }
     }
-}
-
-fn resolve(
-    enroller: &Enroller,
-    source: &Source,
-    allow_missing: bool,
-) -> Result<(plan::RuleSet, usize), AgentError> {
-    let policy = &source.policy;
-    let mut found = Vec::with_capacity(policy.paths.len());
-    for rule in &policy.paths {
-        found.push(enroller.path(&rule.path)?);
-    }
-    let absent = found.iter().filter(|answer| answer.resolved.is_none()).count();
-    let cgroups = Cgroups { allow: ids(&policy.allow)?, scope: ids(&policy.scope)? };
-    Ok((plan::build(policy, &found, &cgroups, allow_missing)?, absent))
-}
-
-fn ids(entries: &[CgroupEntry]) -> Result<Vec<u64>, AgentError> {
-    let id = |entry: &CgroupEntry| match &entry.cgroup {
-        CgroupRef::Id(id) => Ok(*id),
-        CgroupRef::Path(path) => Ok(enforce::cgroup_id(path)?),
-    };
-    entries.iter().map(id).collect()
 }

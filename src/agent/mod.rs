@@ -1,34 +1,41 @@
 //! The story: probe, select, load, attach, prove, apply, confine, watch.
 
+mod change;
 mod error;
 mod guard;
 mod output;
+mod resolve;
+mod simulate;
 mod source;
 mod watch;
 
-use std::{
-    fs::DirBuilder,
-    os::unix::fs::DirBuilderExt as _,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt as _, path::Path, time::Duration};
 
+use self::change::{Begin, held};
 pub use self::{
+    change::{ApplyOptions, Change, Changed, Dirs, Live, policy_state},
     error::AgentError,
     guard::{Guard, Setup},
     output::{Output, Talk},
+    simulate::Question,
     source::{Source, read_bounded},
 };
 use crate::{
     enforce::Pins,
     kernel::{Answers, Kernel},
-    plan::{self, Decision, OnDegraded, Request},
+    plan::{self, Accept, Decision, OnDegraded, Request},
     state::RunDir,
     tier::{Attach, Mode},
 };
 
 /// The file whose presence turns enforcement into audit.
 pub const BREAK_GLASS: &str = "break_glass";
+
+/// The policy that a run takes when none is named.
+pub const POLICY: &str = "policy.conf";
+
+/// How long a run waits for somebody who is changing the policy.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a run was asked for.
 #[derive(Clone, Debug)]
@@ -39,34 +46,32 @@ pub struct Options {
     pub tier: Option<&'static str>,
     /// What to do where enforcement cannot be had.
     pub on_degraded: OnDegraded,
-    /// Whether paths that do not exist are accepted.
-    pub allow_missing: bool,
+    /// What is accepted on purpose.
+    pub accept: Accept,
     /// Whether a missing optional hook or a failed proof ends the run.
     pub strict: bool,
     /// How often to prove.
     pub proof_interval: Duration,
-    /// Configuration directory.
-    pub config_dir: PathBuf,
-    /// State directory.
-    pub state_dir: PathBuf,
-    /// Runtime directory.
-    pub run_dir: PathBuf,
-    /// BPF file system.
-    pub bpffs: PathBuf,
+    /// Where things are.
+    pub dirs: Dirs,
 }
 
 /// Runs until a signal ends it. Enforcement stays; observation ends.
-pub fn run(options: &Options, policy: &Source, talk: Talk) -> Result<(), AgentError> {
-    let run_dir = RunDir::at(&options.run_dir);
-    let lock =
-        run_dir.lock().map_err(|source| AgentError::Directory { path: options.run_dir.clone(), source })?;
+pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentError> {
+    let dirs = &options.dirs;
+    let run_dir = RunDir::at(&dirs.run);
+    let lock = run_dir.lock().map_err(|source| AgentError::Directory { path: dirs.run.clone(), source })?;
     let _lock = lock.ok_or(AgentError::Busy)?;
-    make_state_dir(&options.state_dir)?;
+    make_state_dir(&dirs.state)?;
+    let change = Change::begin(dirs, PATIENCE)?;
+    let mut begin = change.choose(file)?;
     let kernel = Kernel::default();
-    let answers = kernel.probe(&options.bpffs);
-    let (decision, guard) = start(options, policy, &kernel, &answers)?;
-    let sandbox = crate::confine::lock_down(&[&options.run_dir, &options.state_dir])?;
-    let watch = watch::Watch::new(options, policy, decision, guard, run_dir, sandbox, talk)?;
+    let answers = kernel.probe(&dirs.bpffs);
+    let (decision, mut guard) = start(options, &begin, &kernel, &answers)?;
+    change.begun(&mut begin, file, guard.resolved.take().as_ref())?;
+    drop(change);
+    let sandbox = crate::confine::lock_down(&[&dirs.run, &dirs.state])?;
+    let watch = watch::Watch::new(options, begin.record, decision, guard, run_dir, sandbox, talk)?;
     crate::confine::filter_calls()?;
     smol::block_on(watch.run())
 }
@@ -80,7 +85,7 @@ fn make_state_dir(path: &Path) -> Result<(), AgentError> {
 /// probes failed, with what happened as the reason.
 fn start(
     options: &Options,
-    policy: &Source,
+    begin: &Begin,
     kernel: &Kernel,
     answers: &Answers,
 ) -> Result<(Decision, Guard), AgentError> {
@@ -88,12 +93,12 @@ fn start(
         mode: options.mode,
         tier: options.tier,
         on_degraded: options.on_degraded,
-        break_glass: break_glass(&options.config_dir),
+        break_glass: break_glass(&options.dirs.config),
         failed: Vec::new(),
     };
     loop {
         let decision = plan::select(answers, &request)?;
-        let pins = Pins::below(&options.bpffs);
+        let pins = Pins::below(&options.dirs.bpffs);
         let pinned = decision.tier.attach != Attach::RawTracepoint;
         // Who may not look there may not take over what is there either.
         if !pinned && pins.in_force().unwrap_or(false) {
@@ -102,13 +107,18 @@ fn start(
         let setup = Setup {
             tier: decision.tier,
             mode: decision.mode,
-            allow_missing: options.allow_missing,
+            policy: held(&begin.record),
+            accept: if begin.known {
+                Accept { missing: true, critical: begin.record.allow_critical }
+            } else {
+                options.accept
+            },
             strict: options.strict,
             break_glass: request.break_glass,
             pins: pinned.then_some(&pins),
-            canary_dirs: &[&options.run_dir, &options.state_dir],
+            canary_dirs: &[&options.dirs.run, &options.dirs.state],
         };
-        match Guard::start(kernel, &setup, policy) {
+        match Guard::start(kernel, &setup, &begin.source) {
             Ok(guard) => return Ok((decision, guard)),
             Err(error) if error.is_of_tier() => request.failed.push((decision.tier.name, error.chain())),
             Err(error) => return Err(error),

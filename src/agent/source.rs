@@ -7,17 +7,15 @@ use std::{
     time::SystemTime,
 };
 
-use sha2::{Digest as _, Sha256};
-
 use super::AgentError;
 use crate::{
     kernel::Host,
-    policy::{self, Policy, Settings},
+    policy::{self, Digest, Policy, Settings, limits},
     tier::Mode,
 };
 
-/// Room for a million rules; more is not read.
-const MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// More is not read.
+const MAX_BYTES: u64 = limits::FILE_BYTES as u64;
 
 /// The bytes of a policy file, `-` for standard input; refuses what is larger than any policy.
 pub fn read_bounded(path: &Path) -> Result<Vec<u8>, AgentError> {
@@ -41,8 +39,10 @@ pub struct Source {
     pub path: PathBuf,
     /// The policy.
     pub policy: Policy,
-    /// SHA-256 of its bytes, hexadecimal.
-    pub sha256: String,
+    /// Names its bytes.
+    pub sha256: Digest,
+    /// Its bytes.
+    pub text: Vec<u8>,
     /// Who signed it.
     pub signed_by: Option<String>,
     /// Warnings and remarks for the person who runs this.
@@ -78,26 +78,21 @@ impl Source {
         if !warnings.is_empty() {
             remarks.push(policy::render(&warnings, &name, bytes, false));
         }
-        let sha256 =
-            Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
-        Ok(Self { path: path.to_owned(), policy, sha256, signed_by: None, remarks })
+        let (sha256, text) = (Digest::of(bytes), bytes.to_vec());
+        Ok(Self { path: path.to_owned(), policy, sha256, text, signed_by: None, remarks })
     }
 
     /// Refuses what may not run: another file than the one meant, or enforcement of an unsigned one.
     pub fn admit(
         &mut self,
         mode: Mode,
-        sha256: Option<&str>,
+        sha256: Option<Digest>,
         allow_unsigned: bool,
     ) -> Result<(), AgentError> {
         if let Some(wanted) = sha256
-            && !wanted.eq_ignore_ascii_case(&self.sha256)
+            && wanted != self.sha256
         {
-            return Err(AgentError::Hash {
-                path: self.path.clone(),
-                wanted: wanted.to_owned(),
-                found: self.sha256.clone(),
-            });
+            return Err(AgentError::Hash { path: self.path.clone(), wanted, found: self.sha256 });
         }
         self.check_validity()?;
         if mode == Mode::Enforce && self.signed_by.is_none() {
@@ -109,13 +104,10 @@ impl Source {
         Ok(())
     }
 
-    /// What the policy says about itself: for which hosts, from when, until when; and nothing that is not done yet.
+    /// What the policy says about itself: for which hosts, from when, until when.
     fn check_validity(&self) -> Result<(), AgentError> {
-        let Policy { settings, trees, .. } = &self.policy;
+        let Policy { settings, .. } = &self.policy;
         let refused = |why: String| AgentError::NotForUs { path: self.path.clone(), why };
-        if !trees.is_empty() {
-            return Err(AgentError::NotDone { path: self.path.clone(), section: "[deny_tree]" });
-        }
         let host = Host::current().name;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let now = i64::try_from(now).unwrap_or(i64::MAX);

@@ -1,6 +1,7 @@
 //! The main loop: hand on events, prove again, look at break-glass, keep the state file true, until a signal comes.
 
 use std::{
+    collections::BTreeMap,
     os::fd::{AsFd as _, OwnedFd},
     time::Duration,
 };
@@ -8,14 +9,17 @@ use std::{
 use async_signal::{Signal, Signals};
 use smol::{Async, Timer, future::FutureExt as _, stream::StreamExt as _};
 
-use super::{AgentError, Guard, Options, Output, Source, Talk, break_glass, guard::describe};
+use super::{
+    AgentError, Guard, Options, Output, Talk, break_glass,
+    change::{moved_cgroups, policy_state},
+    guard::describe,
+};
 use crate::{
-    enforce::{Outcome, Reader},
-    event::{Clock, Event, Lost, ProofResult, StateChange, decode, rfc3339},
+    enforce::{Held, InForce, Outcome, Reader},
+    event::{Clock, Event, Lost, PolicyChange, ProofResult, StateChange, decode, rfc3339},
     plan::Decision,
-    state::{
-        AgentState, AttachState, EventState, Health, HookState, PolicyState, RunDir, SCHEMA_VERSION, Status,
-    },
+    state::{AgentState, AttachState, EventState, Health, HookState, RunDir, SCHEMA_VERSION, Status},
+    store::{Record, Store},
 };
 
 /// How often break-glass and counters are looked at: half of the second within which break-glass has to work.
@@ -37,9 +41,13 @@ pub(super) struct Watch {
     run_dir: RunDir,
     options: Options,
     decision: Decision,
-    policy: PolicyState,
+    /// What decides, and what is on record of it.
+    policy: (InForce, Option<Record>),
+    /// Cgroups of the policy that are others by now.
+    moved: Vec<String>,
     sandbox: String,
-    remarks: Vec<String>,
+    /// Ids of the maps, where they are not pinned.
+    maps: BTreeMap<String, u32>,
     lost: u64,
     proof_failed: Option<String>,
     last: Option<Status>,
@@ -60,7 +68,7 @@ impl Watch {
     /// Opens all that the loop waits for; the system call filter comes after this.
     pub(super) fn new(
         options: &Options,
-        source: &Source,
+        record: Record,
         decision: Decision,
         guard: Guard,
         run_dir: RunDir,
@@ -70,18 +78,8 @@ impl Watch {
         let reader = Reader::new(&guard.loaded)?;
         let ready = reader.as_fd().try_clone_to_owned().and_then(Async::new_nonblocking);
         let ready = ready.map_err(|source| AgentError::Loop { action: "watch the ring buffer", source })?;
-        let policy = PolicyState {
-            sha256: source.sha256.clone(),
-            generation: guard.generation,
-            policy_version: source.policy.settings.policy_version,
-            signed_by: source.signed_by.clone(),
-            rules: source.policy.rules(),
-        };
-        let mut remarks = source.remarks.clone();
-        if guard.absent > 0 {
-            remarks
-                .push(format!("{} paths of the policy do not exist; their places are bound", guard.absent));
-        }
+        let policy = (guard.loaded.bank.in_force(), Some(record));
+        let maps = if guard.tier.enforces() { BTreeMap::new() } else { guard.loaded.map_ids()? };
         let lost = guard.counters()?.lost;
         Ok(Self {
             output: Output::new(talk, guard.tier.name),
@@ -92,8 +90,9 @@ impl Watch {
             options: options.clone(),
             decision,
             policy,
+            moved: Vec::new(),
             sandbox,
-            remarks,
+            maps,
             lost,
             proof_failed: None,
             last: None,
@@ -106,7 +105,7 @@ impl Watch {
 
     /// Runs until SIGTERM or SIGINT.
     pub(super) async fn run(mut self) -> Result<(), AgentError> {
-        self.guard.set_break_glass(break_glass(&self.options.config_dir));
+        self.guard.set_break_glass(break_glass(&self.options.dirs.config));
         self.report_proofs()?;
         self.refresh()?;
         loop {
@@ -140,8 +139,8 @@ impl Watch {
         let clock = Clock::now();
         for _ in 0..limit {
             let mut event = None;
-            let policy = &self.policy;
-            let sha256 = |generation| (generation == policy.generation).then(|| policy.sha256.clone());
+            let bank = &self.guard.loaded.bank;
+            let sha256 = |generation| bank.sha256_of(generation).map(|sha256| sha256.to_string());
             if !self.reader.next(|record| event = decode(record, clock, sha256)) {
                 break;
             }
@@ -152,8 +151,43 @@ impl Watch {
         Ok(())
     }
 
+    /// Follows a policy that was changed from outside, or that ended because nobody confirmed it.
+    fn follow_policy(&mut self) -> Result<(), AgentError> {
+        self.guard.loaded.bank.settle();
+        let now = self.guard.loaded.bank.in_force();
+        let (then, record) = &self.policy;
+        let generation = |held: Option<Held>| held.map(|held| held.generation);
+        let confirmed = then.pending.is_some() && now.pending.is_none();
+        if now.held != then.held || confirmed {
+            let change = PolicyChange {
+                generation: generation(now.held),
+                sha256: now.held.map(|held| held.sha256),
+                rules: now.held.map_or(0, |held| held.rules),
+                before: generation(then.held),
+                provisional: now.pending.is_some(),
+            };
+            let record = match record {
+                Some(record) if Some(record.generation) == generation(now.held) => Some(record.clone()),
+                _ => self.record(now.held),
+            };
+            self.policy = (now, record);
+            self.moved.clear();
+            self.write(&Event::PolicyChange(change))?;
+        } else {
+            self.policy.0 = now;
+        }
+        Ok(())
+    }
+
+    /// What is on record of a policy. A record that is not of that text is none of it.
+    fn record(&self, held: Option<Held>) -> Option<Record> {
+        let record = Store::at(&self.options.dirs.state).record(held?.generation).ok()?;
+        (record.sha256 == held?.sha256).then_some(record)
+    }
+
     fn tick(&mut self) -> Result<(), AgentError> {
-        self.guard.set_break_glass(break_glass(&self.options.config_dir));
+        self.follow_policy()?;
+        self.guard.set_break_glass(break_glass(&self.options.dirs.config));
         let total = self.guard.counters()?.lost;
         if total > self.lost {
             let events = total - self.lost;
@@ -167,6 +201,8 @@ impl Watch {
         let failed = self.guard.prove().err().map(|error| error.to_string());
         let changed = failed != self.proof_failed;
         self.proof_failed = failed;
+        self.policy.1 = self.record(self.policy.0.held).or_else(|| self.policy.1.take());
+        self.moved = self.policy.1.as_ref().map(moved_cgroups).unwrap_or_default();
         if changed {
             self.report_proofs()?;
         }
@@ -193,7 +229,7 @@ impl Watch {
         }
         self.run_dir
             .write(&status)
-            .map_err(|source| AgentError::Directory { path: self.options.run_dir.clone(), source })?;
+            .map_err(|source| AgentError::Directory { path: self.options.dirs.run.clone(), source })?;
         let picture =
             |status: &Status| (status.status, status.enforcing, status.mode, status.reasons.clone());
         if self.last.as_ref().map(picture) != Some(picture(&status)) {
@@ -210,7 +246,7 @@ impl Watch {
 
     fn status(&self) -> Result<Status, AgentError> {
         let counters = self.guard.counters()?;
-        let broken = break_glass(&self.options.config_dir);
+        let broken = break_glass(&self.options.dirs.config);
         let mut reasons = Vec::new();
         if self.options.mode != self.decision.mode {
             for passed in &self.decision.passed_over {
@@ -223,6 +259,7 @@ impl Watch {
         for hook in &self.guard.missing {
             reasons.push(format!("the optional hook {} did not attach", hook.name));
         }
+        reasons.extend(self.moved.iter().cloned());
         let degraded = !reasons.is_empty();
         reasons.extend(self.proof_failed.clone());
         let status = match (&self.proof_failed, degraded) {
@@ -230,7 +267,7 @@ impl Watch {
             (None, true) => Health::Degraded,
             (None, false) => Health::Healthy,
         };
-        reasons.extend(self.remarks.iter().cloned());
+        reasons.extend(self.policy.1.iter().flat_map(|record| record.remarks.iter().cloned()));
         Ok(Status {
             schema_version: SCHEMA_VERSION,
             status,
@@ -250,12 +287,13 @@ impl Watch {
                 .flat_map(|hook| hook.carries)
                 .map(|claim| (*claim).to_owned())
                 .collect(),
-            policy: Some(self.policy.clone()),
+            policy: policy_state(&self.policy.0, self.policy.1.as_ref()),
             events: EventState { submitted: counters.submitted, lost: counters.lost },
             break_glass: broken,
             agent: AgentState { running: true, pid: Some(std::process::id()) },
             sandbox: Some(self.sandbox.clone()),
             reasons,
+            maps: self.maps.clone(),
         })
     }
 
@@ -290,7 +328,7 @@ impl Watch {
         status.status = if self.guard.tier.fail_closed { Health::Degraded } else { Health::Unhealthy };
         self.run_dir
             .write(&status)
-            .map_err(|source| AgentError::Directory { path: self.options.run_dir.clone(), source })?;
+            .map_err(|source| AgentError::Directory { path: self.options.dirs.run.clone(), source })?;
         let (enforcing, mode) = (status.enforcing, self.decision.mode);
         self.write(&Event::StateChange(StateChange {
             status: "stopped",

@@ -18,11 +18,12 @@ use super::doctor::{self, Verdict};
 use crate::{
     agent::{Guard, Output, Setup, Source, Talk},
     cli::Places,
-    enforce::{self, Reader},
+    enforce::{self, Held, Reader},
     event::{Clock, decode},
     exit::{Exit, Failure},
     kernel::{Host, Kernel, LsmList, errno_name},
-    plan::{self, OnDegraded, RuleSet},
+    plan::{self, Accept, OnDegraded, RuleSet},
+    policy::Digest,
     tier::Mode,
 };
 
@@ -142,7 +143,8 @@ impl Steps<'_> {
         let setup = Setup {
             tier: decision.tier,
             mode: decision.mode,
-            allow_missing: false,
+            policy: Held { generation: 1, sha256: source.sha256, rules: 2 },
+            accept: Accept::default(),
             strict: false,
             break_glass: false,
             pins: None,
@@ -177,7 +179,10 @@ impl Steps<'_> {
             "  rule 1 means the secret, rule 2 the tool: by the paths that processes pass, so that other names do"
         })?;
         self.go_on()?;
-        guard.loaded.apply(guard.tier.attach, &RuleSet::default()).map_err(Failure::from)?;
+        let empty = Held { generation: 2, sha256: Digest::of(b""), rules: 0 };
+        let bank = &guard.loaded.bank;
+        let staged = bank.stage(&empty, &RuleSet::default()).map_err(Failure::from)?;
+        bank.activate(&staged, None);
         say("\nrolled back to the empty policy")?;
         self.operations()?;
         drop(guard);
@@ -241,7 +246,7 @@ fn show_events(reader: &mut Reader, guard: &Guard, source: &Source) -> Result<us
     let mut rules = Vec::new();
     while rules.len() < source.policy.rules() && start.elapsed() < EVENT_WAIT {
         let mut event = None;
-        if !reader.next(|record| event = decode(record, Clock::now(), |_| Some(source.sha256.clone()))) {
+        if !reader.next(|record| event = decode(record, Clock::now(), |_| Some(source.sha256.to_string()))) {
             std::thread::sleep(Duration::from_millis(10));
             continue;
         }

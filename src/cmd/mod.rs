@@ -16,9 +16,11 @@ use serde::Serialize;
 
 use crate::{
     agent::AgentError,
-    cli::{Cli, Command, PolicyCommand},
+    cli::{Cli, Command},
     enforce::EnforceError,
     exit::{Exit, Failure},
+    plan::RulesError,
+    store::StoreError,
 };
 
 /// Runs the command.
@@ -32,7 +34,7 @@ pub fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Contract(args) => contract::run(*args),
         Command::Status(args) => status::status(*args, places),
         Command::Health(args) => status::health(*args, places),
-        Command::Policy(PolicyCommand::Lint(args)) => policy::lint(args),
+        Command::Policy(command) => policy::run(command, places),
         Command::Detach(args) => detach::run(*args, places),
         Command::Version(args) => version::run(*args),
     }
@@ -69,6 +71,12 @@ impl From<AgentError> for Failure {
     }
 }
 
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        AgentError::from(error).into()
+    }
+}
+
 fn judge(error: &AgentError) -> (Exit, &'static str) {
     match error {
         AgentError::NotProven(_) => {
@@ -80,9 +88,28 @@ fn judge(error: &AgentError) -> (Exit, &'static str) {
         AgentError::PinnedEnforcement { .. } => {
             (Exit::Incompatible, "`aegisbpf detach` ends that enforcement first")
         }
-        AgentError::Rules(_) => {
-            (Exit::Input, "correct the rule, or accept missing paths with --allow-missing")
+        AgentError::Rules(RulesError::Critical { .. }) => {
+            (Exit::Input, "drop the rule, deny only `write`, or insist with --allow-critical")
         }
+        AgentError::Rules(RulesError::Missing { .. }) | AgentError::NoCgroup { .. } => {
+            (Exit::Input, "correct the path, or accept what is missing with --allow-missing")
+        }
+        AgentError::Rules(_) => (Exit::Input, "correct the rule; the active policy is untouched"),
+        AgentError::Store(StoreError::Unknown(_)) | AgentError::NoPrevious => {
+            (Exit::Input, "`aegisbpf policy history` lists the generations")
+        }
+        AgentError::Store(StoreError::Changed { .. }) => {
+            (Exit::Trust, "somebody changed the file; `aegisbpf policy apply FILE` applies a policy anew")
+        }
+        AgentError::Store(_) => (Exit::Io, "the state directory needs to be writable by root and have room"),
+        AgentError::Changing => (Exit::Busy, "try again in a moment; nothing was changed"),
+        AgentError::Unconfirmed { .. } => {
+            (Exit::Busy, "`aegisbpf policy confirm` keeps it, `aegisbpf policy rollback` takes it back")
+        }
+        AgentError::NothingPending => {
+            (Exit::Input, "`aegisbpf policy show` says what is in force; a trial that is over has gone back")
+        }
+        AgentError::NothingInForce => (Exit::Unavailable, "`aegisbpf run` puts a policy into force"),
         AgentError::Unreadable { .. } => (Exit::Io, "name a readable file with --policy"),
         AgentError::TooLarge { .. } => (Exit::Input, "deny whole files by fewer rules"),
         AgentError::Invalid { .. } => {
@@ -93,9 +120,6 @@ fn judge(error: &AgentError) -> (Exit, &'static str) {
         }
         AgentError::NotForUs { .. } => {
             (Exit::Trust, "`host=`, `not_before=` and `expires=` in [settings] say where and when it holds")
-        }
-        AgentError::NotDone { .. } => {
-            (Exit::Input, "use [deny_path] and [deny_inode]; nothing of the policy is applied")
         }
         AgentError::Unsigned { .. } => {
             (Exit::Trust, "--allow-unsigned-policy enforces it all the same, and every status says so")

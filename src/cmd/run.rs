@@ -8,12 +8,12 @@ use crate::{
 
 /// Runs the agent.
 pub(super) fn run(args: &RunArgs, places: &Places) -> Result<Exit, Failure> {
-    let default = places.config_dir.join("policy.conf");
+    let default = places.config_dir.join(agent::POLICY);
     let path = args.policy.as_ref().unwrap_or(&default);
     let mut source = Source::read(path, args.policy.is_none())?;
     // An empty policy denies nothing, so nobody has to vouch for it.
     let harmless = source.policy.rules() == 0;
-    source.admit(args.mode(), args.sha256.as_deref(), args.allow_unsigned_policy || harmless)?;
+    source.admit(args.mode(), args.sha256, args.allow_unsigned_policy || harmless)?;
     for remark in &source.remarks {
         exit::note(remark);
     }
@@ -21,13 +21,10 @@ pub(super) fn run(args: &RunArgs, places: &Places) -> Result<Exit, Failure> {
         mode: args.mode(),
         tier: args.tier,
         on_degraded: args.on_degraded,
-        allow_missing: args.allow_missing,
+        accept: args.accept.accept(),
         strict: args.strict,
         proof_interval: args.proof_interval,
-        config_dir: places.config_dir.clone(),
-        state_dir: places.state_dir.clone(),
-        run_dir: places.run_dir.clone(),
-        bpffs: places.bpffs.clone(),
+        dirs: places.dirs(),
     };
     let talk = match args.log_format {
         LogFormat::Text => Talk::Text,

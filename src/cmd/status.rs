@@ -8,6 +8,7 @@ use crate::{
     enforce::{EnforceError, Pinned, Pins},
     exit::{Exit, Failure},
     state::{AgentState, AttachState, Health, HookState, RunDir, Status},
+    store::Store,
     tier::Mode,
 };
 
@@ -66,7 +67,7 @@ pub(super) fn look(places: &Places) -> Result<Picture, Failure> {
     match Pins::below(&places.bpffs).look() {
         Ok(Some(pinned)) => {
             let claimed = status.enforcing;
-            let held = compare(&mut status, &pinned, alive);
+            let held = compare(&mut status, &pinned, places, alive);
             misreporting = alive && claimed && !held;
         }
         Ok(None) if alive => {
@@ -98,12 +99,19 @@ pub(super) fn look(places: &Places) -> Result<Picture, Failure> {
 }
 
 /// Holds what the state file says against the pins. Returns whether the kernel is set to enforce.
-fn compare(status: &mut Status, pinned: &Pinned, alive: bool) -> bool {
-    let control = &pinned.control;
+fn compare(status: &mut Status, pinned: &Pinned, places: &Places, alive: bool) -> bool {
+    let control = &pinned.bank.control;
     let mode = control.mode.load(Ordering::Acquire);
     let suspended = control.break_glass.load(Ordering::Acquire) != 0;
-    let active = control.active.load(Ordering::Acquire) != 0;
+    let now = pinned.bank.in_force();
+    let active = now.held.is_some();
     let held = mode == abi::MODE_ENFORCE && active && !suspended && !pinned.hooks.is_empty();
+    // The kernel knows better than a file which policy decides.
+    let record = now.held.and_then(|held| {
+        let record = Store::at(&places.state_dir).record(held.generation).ok()?;
+        (record.sha256 == held.sha256).then_some(record)
+    });
+    status.policy = agent::policy_state(&now, record.as_ref());
     if !alive {
         status.mode = match mode {
             abi::MODE_ENFORCE => Some(Mode::Enforce),
@@ -178,6 +186,9 @@ fn text(status: &Status) -> String {
             "policy     {} rules, generation {}, {signed}, sha256 {}",
             policy.rules, policy.generation, policy.sha256
         ));
+        if let Some(end) = &policy.confirm_before {
+            lines.push(format!("           ends at {end} unless `aegisbpf policy confirm` comes first"));
+        }
     }
     lines.push(format!("events     {} submitted, {} lost", status.events.submitted, status.events.lost));
     if status.break_glass {

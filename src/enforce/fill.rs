@@ -1,94 +1,102 @@
-//! Putting a rule set into the kernel: built beside the active one, read back, frozen, and made active by one store.
+//! Making the maps of one rule set: as large as the policy needs, filled, frozen, and read back.
 
 use std::{
+    io,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
-    sync::atomic::Ordering,
 };
 
-use super::{EnforceError, Loaded, object::map_error};
+use super::{EnforceError, object::map_error};
 use crate::{
     abi::{self, Plain},
-    plan::RuleSet,
-    sys::bpf::{self, MapSpec},
-    tier::Attach,
+    sys::bpf::{self, Batch, MapSpec},
 };
 
-impl Loaded {
-    /// Makes `rules` the active policy and returns its generation. Until the last step the active policy is untouched.
-    pub fn apply(&self, attach: Attach, rules: &RuleSet) -> Result<u64, EnforceError> {
-        let active = self.control.active.load(Ordering::Acquire);
-        let generation = (active >> 8) + 1;
-        let slot = u32::try_from(generation % u64::from(abi::SLOTS)).unwrap_or(0);
-        match attach {
-            Attach::RawTracepoint => self.set("trace_paths", slot, &rules.paths)?,
-            Attach::Lsm | Attach::ModifyReturn => {
-                self.set("objects", slot, &rules.objects)?;
-                self.set("names", slot, &rules.names)?;
-            }
-        }
-        self.set("cgroups", slot, &rules.cgroups)?;
-        let features = self.control.features.get(slot as usize).ok_or(EnforceError::Embedded("slot"))?;
-        features.store(rules.features, Ordering::Release);
-        self.control.abi.store(abi::ABI_VERSION, Ordering::Release);
-        // The kernel's own update of the outer maps waited for every program that could still see the slot's old
-        // content (maybe_wait_bpf_programs, kernel v4.20), so this store is all that is left.
-        self.control.active.store(generation << 8 | u64::from(slot + 1), Ordering::Release);
-        Ok(generation)
-    }
+/// Elements that are read back with one call.
+const BATCH: u32 = 8192;
 
-    fn set<K: Plain, V: Plain + PartialEq>(
-        &self,
-        name: &'static str,
-        slot: u32,
-        entries: &[(K, V)],
-    ) -> Result<(), EnforceError> {
-        let map = filled(name, entries)?;
-        let fd = std::os::fd::AsRawFd::as_raw_fd(&map);
-        bpf::map_update(self.map(name)?, &slot.to_ne_bytes(), &fd.to_ne_bytes(), 0)
-            .map_err(|source| map_error(name, "updated", source))
-    }
-}
-
-fn filled<K: Plain, V: Plain + PartialEq>(
+/// A map that holds these entries, sorted by key, and nothing else, and cannot be written any more.
+pub(super) fn filled<K: Plain + Ord, V: Plain + PartialEq>(
     name: &'static str,
+    kind: u32,
     entries: &[(K, V)],
 ) -> Result<OwnedFd, EnforceError> {
     let count = u32::try_from(entries.len())
-        .map_err(|_| map_error(name, "created", std::io::Error::from(std::io::ErrorKind::OutOfMemory)))?;
+        .map_err(|_| map_error(name, "created", io::Error::from(io::ErrorKind::OutOfMemory)))?;
     let map = bpf::map_create(&MapSpec {
         name,
-        kind: bpf::kind::HASH,
+        kind,
         key_size: u32::try_from(size_of::<K>()).unwrap_or(0),
         value_size: u32::try_from(size_of::<V>()).unwrap_or(0),
         max_entries: count.max(1),
-        flags: 0,
+        flags: if kind == bpf::kind::LPM_TRIE { bpf::NO_PREALLOC } else { 0 },
         inner: None,
     })
     .map_err(|source| map_error(name, "created", source))?;
     if count > 0 {
         let keys: Vec<K> = entries.iter().map(|(key, _)| *key).collect();
         let values: Vec<V> = entries.iter().map(|(_, value)| *value).collect();
-        bpf::map_update_batch(map.as_fd(), abi::bytes_of_slice(&keys), abi::bytes_of_slice(&values), count)
-            .map_err(|source| map_error(name, "filled", source))?;
+        fill(map.as_fd(), kind, &keys, &values).map_err(|source| map_error(name, "filled", source))?;
     }
     bpf::map_freeze(map.as_fd()).map_err(|source| map_error(name, "frozen", source))?;
-    compare(name, map.as_fd(), entries)?;
-    Ok(map)
+    let same = match kind {
+        bpf::kind::LPM_TRIE => holds_each(map.as_fd(), entries),
+        _ => holds_exactly(map.as_fd(), entries),
+    };
+    let same = same.map_err(|source| map_error(name, "read", source))?;
+    if same { Ok(map) } else { Err(EnforceError::ReadBack { map: name }) }
 }
 
-/// Reads every entry back: what the kernel holds is what counts.
-fn compare<K: Plain, V: Plain + PartialEq>(
-    name: &'static str,
+fn fill<K: Plain, V: Plain>(map: BorrowedFd<'_>, kind: u32, keys: &[K], values: &[V]) -> io::Result<()> {
+    if kind == bpf::kind::LPM_TRIE {
+        // Tries take batches from v5.14 on only (f56407fa6e69).
+        let mut each = keys.iter().zip(values);
+        return each
+            .try_for_each(|(key, value)| bpf::map_update(map, abi::bytes_of(key), abi::bytes_of(value), 0));
+    }
+    let count = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+    bpf::map_update_batch(map, abi::bytes_of_slice(keys), abi::bytes_of_slice(values), count)
+}
+
+/// What the kernel holds is what counts: everything in the map, against everything that was meant.
+fn holds_exactly<K: Plain + Ord, V: Plain + PartialEq>(
     map: BorrowedFd<'_>,
     entries: &[(K, V)],
-) -> Result<(), EnforceError> {
-    let mut bytes = vec![0; size_of::<V>()];
-    for (key, value) in entries {
-        let found = bpf::map_lookup(map, abi::bytes_of(key), &mut bytes)
-            .map_err(|source| map_error(name, "read", source))?;
-        if !found || bytes != abi::bytes_of(value) {
-            return Err(EnforceError::ReadBack { map: name });
+) -> io::Result<bool> {
+    let mut found: Vec<(K, V)> = Vec::with_capacity(entries.len());
+    let mut room = BATCH.min(u32::try_from(entries.len().max(1)).unwrap_or(BATCH));
+    let mut from = None;
+    loop {
+        let mut keys = vec![0; room as usize * size_of::<K>()];
+        let mut values = vec![0; room as usize * size_of::<V>()];
+        let mut batch = Batch { from, keys: &mut keys, values: &mut values, count: room };
+        let (count, next) = match bpf::map_lookup_batch(map, &mut batch) {
+            // One bucket holds more than there is room for.
+            Err(error) if error.raw_os_error() == Some(libc::ENOSPC) && room < u32::MAX / 2 => {
+                room *= 2;
+                continue;
+            }
+            other => other?,
+        };
+        let (key_size, value_size) = (size_of::<K>(), size_of::<V>());
+        let pairs = keys.chunks_exact(key_size).zip(values.chunks_exact(value_size));
+        found.extend(
+            pairs.take(count as usize).filter_map(|(key, value)| Some((abi::read(key)?, abi::read(value)?))),
+        );
+        match next {
+            Some(next) if found.len() <= entries.len() => from = Some(next),
+            _ => break,
         }
     }
-    Ok(())
+    found.sort_unstable_by_key(|(key, _)| *key);
+    Ok(found == entries)
+}
+
+fn holds_each<K: Plain, V: Plain>(map: BorrowedFd<'_>, entries: &[(K, V)]) -> io::Result<bool> {
+    let mut bytes = vec![0; size_of::<V>()];
+    for (key, value) in entries {
+        if !bpf::map_lookup(map, abi::bytes_of(key), &mut bytes)? || bytes != abi::bytes_of(value) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -1,5 +1,7 @@
 //! The kernel side: programs, maps, pins, rules, proofs, events. The only user of aya.
 
+mod ask;
+mod bank;
 mod enrol;
 mod fill;
 mod object;
@@ -10,7 +12,9 @@ mod reader;
 use std::{io, path::PathBuf};
 
 pub use self::{
-    enrol::{Enroller, cgroup_id, cgroup_root},
+    ask::Answer,
+    bank::{Bank, Held, InForce, Pending, Staged},
+    enrol::{Enroller, Enrolment, cgroup_root, find_cgroup},
     object::{Attached, Loaded},
     pins::{Pinned, Pins},
     proof::{HookProof, Outcome, Prover},

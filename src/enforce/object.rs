@@ -14,14 +14,10 @@ use aya_obj::{
     generated::{bpf_attach_type, bpf_prog_type},
 };
 
-use super::{EnforceError, Pins};
+use super::{Bank, EnforceError, Pins};
 use crate::{
-    abi,
     kernel::Kernel,
-    sys::{
-        bpf::{self, MapSpec, ProgramSpec},
-        map::Mapped,
-    },
+    sys::bpf::{self, MapSpec, ProgramSpec},
     tier::{Attach, Hook, Tier},
 };
 
@@ -29,7 +25,7 @@ static LSM_OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), 
 static TRACE_OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/trace.o"));
 
 /// Maps that belong to one process and are never pinned.
-const PRIVATE: [&str; 4] = ["enrolled", "passed", "scratch", ".rodata"];
+const PRIVATE: [&str; 3] = ["passed", "scratch", ".rodata"];
 
 /// The knob of the enforcing object that makes room for the second copies of its programs.
 const BACKED_UP: &str = "backed_up";
@@ -42,8 +38,8 @@ pub struct Loaded {
     object: Object,
     maps: BTreeMap<String, OwnedFd>,
     attach: Attach,
-    /// The control block, shared with the programs.
-    pub control: Mapped<abi::Control>,
+    /// The control block and the rule sets.
+    pub bank: Bank,
 }
 
 impl std::fmt::Debug for Loaded {
@@ -113,9 +109,10 @@ impl Loaded {
             maps.insert(name, map);
         }
         relocate(&mut object, btf, &definitions, &maps)?;
-        let control = Mapped::new(named(&maps, "control")?.as_fd())
-            .map_err(|source| map_error("control", "mapped", source))?;
-        Ok(Self { object, maps, attach: tier.attach, control })
+        let bank = Bank::new(tier.attach, &|name| {
+            named(&maps, name)?.try_clone().map_err(|source| map_error(name, "opened", source))
+        })?;
+        Ok(Self { object, maps, attach: tier.attach, bank })
     }
 
     /// A map by its name in the object.
@@ -127,6 +124,12 @@ impl Loaded {
     pub(super) fn shared_maps(&self) -> impl Iterator<Item = (&str, BorrowedFd<'_>)> {
         let shared = self.maps.iter().filter(|(name, _)| !PRIVATE.contains(&name.as_str()));
         shared.map(|(name, map)| (name.as_str(), map.as_fd()))
+    }
+
+    /// Ids of the maps that hold the rules.
+    pub fn map_ids(&self) -> Result<BTreeMap<String, u32>, EnforceError> {
+        let control = self.map("control")?;
+        self.bank.ids(control).map_err(|source| map_error("control", "read", source))
     }
 
     /// Loads and attaches every hook of the tier, or none: when a required one is refused, those before it are undone by

@@ -14,19 +14,18 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use super::{Attached, EnforceError, Loaded};
+use super::{Attached, Bank, EnforceError, Enrolment, Loaded};
 use crate::{
     abi,
-    sys::{
-        bpf::{self, MapSpec},
-        map::Mapped,
-    },
+    sys::bpf::{self, MapSpec},
     tier::{Attach, TIERS, Tier},
 };
 
 const MAPS: &str = "maps";
 const LINKS: &str = "links";
 const PROGRAMS: &str = "programs";
+/// The program with which paths are enrolled: pinned without a link, for whoever changes the policy.
+const ENROL: &str = "inode_getattr";
 /// Stands before the name of a pin on its way there. A BPF file system refuses names with a dot.
 const NEW: &str = "new-";
 
@@ -40,8 +39,8 @@ pub struct Pins {
 /// What is pinned and in force, whoever started it.
 #[derive(Debug)]
 pub struct Pinned {
-    /// The control block.
-    pub control: Mapped<abi::Control>,
+    /// The control block and the rule sets.
+    pub bank: Bank,
     /// The tier whose programs are attached.
     pub tier: Option<&'static Tier>,
     /// Hooks with a pinned link.
@@ -81,10 +80,17 @@ impl Pins {
 
     /// Makes everything outlive this process: maps, then programs and links. A first run that fails here leaves
     /// nothing; a later one leaves its predecessor.
-    pub fn keep(&self, loaded: &Loaded, attached: &[Attached]) -> Result<(), EnforceError> {
+    pub fn keep(
+        &self,
+        loaded: &Loaded,
+        attached: &[Attached],
+        enrolment: Option<&Enrolment>,
+    ) -> Result<(), EnforceError> {
         let first = !self.in_force()?;
-        let kept =
-            self.make_dirs().and_then(|()| self.keep_maps(loaded)).and_then(|()| self.publish(attached));
+        let kept = self
+            .make_dirs()
+            .and_then(|()| self.keep_maps(loaded))
+            .and_then(|()| self.publish(attached, enrolment));
         if kept.is_err() && first {
             // The first error is the one to report.
             drop(self.remove_all());
@@ -117,30 +123,34 @@ impl Pins {
         shape: &MapSpec<'_>,
     ) -> Result<OwnedFd, EnforceError> {
         let path = self.dir.join(MAPS).join(name);
-        let map = match bpf::open_pin(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return create(),
-            Err(source) => return Err(EnforceError::Pin { path, action: "opened", source }),
-            Ok(map) => map,
-        };
-        let found = bpf::map_info(map.as_fd()).map_err(|source| EnforceError::Pin {
+        match bpf::open_pin(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => create(),
+            Err(source) => Err(EnforceError::Pin { path, action: "opened", source }),
+            Ok(map) => checked(map, &path, shape),
+        }
+    }
+
+    /// A map that has to be there.
+    fn pinned_map(&self, name: &str, shape: &MapSpec<'_>) -> Result<OwnedFd, EnforceError> {
+        let path = self.dir.join(MAPS).join(name);
+        let map = bpf::open_pin(&path).map_err(|source| EnforceError::Pin {
             path: path.clone(),
-            action: "read",
+            action: "opened",
             source,
         })?;
-        let properties = [
-            ("type", shape.kind, found.type_),
-            ("key size", shape.key_size, found.key_size),
-            ("value size", shape.value_size, found.value_size),
-            ("capacity", shape.max_entries, found.max_entries),
-            ("flags", shape.flags, found.map_flags),
-        ];
-        match properties.into_iter().find(|(_, wanted, found)| wanted != found) {
-            None => Ok(map),
-            Some((property, wanted, found)) => {
-                let reason = format!("the pinned map has {property} {found}, this version needs {wanted}");
-                Err(EnforceError::Incompatible { path, reason })
-            }
-        }
+        checked(map, &path, shape)
+    }
+
+    /// What enrols paths for the pinned programs.
+    pub fn enrolment(&self) -> Result<Enrolment, EnforceError> {
+        let path = self.dir.join(PROGRAMS).join(ENROL);
+        let program =
+            bpf::open_pin(&path).map_err(|source| EnforceError::Pin { path, action: "opened", source })?;
+        let shape = MapSpec {
+            value_size: u32::try_from(size_of::<abi::Enrolled>()).unwrap_or(0),
+            ..Bank::shape("control")
+        };
+        Ok(Enrolment { program, enrolled: self.pinned_map("enrolled", &shape)? })
     }
 
     /// Pins the maps that are not pinned yet.
@@ -158,7 +168,10 @@ impl Pins {
 
     /// Makes the attached programs outlive this process, each in place of its predecessor. A hook's new program is
     /// attached before its old link goes, so there is no gap; a crash on the way leaves both.
-    fn publish(&self, attached: &[Attached]) -> Result<(), EnforceError> {
+    fn publish(&self, attached: &[Attached], enrolment: Option<&Enrolment>) -> Result<(), EnforceError> {
+        if let Some(enrolment) = enrolment {
+            replace(&self.dir.join(PROGRAMS).join(ENROL), enrolment.program.as_fd())?;
+        }
         for one in attached {
             replace(&self.dir.join(PROGRAMS).join(one.hook.name), one.program.as_fd())?;
             replace(&self.dir.join(LINKS).join(one.hook.name), one.link.as_fd())?;
@@ -166,8 +179,9 @@ impl Pins {
         let names: Vec<&OsStr> = attached.iter().map(|one| OsStr::new(one.hook.name)).collect();
         for kind in [LINKS, PROGRAMS] {
             let pinned = list(&self.dir.join(kind))?;
-            for stale in
-                pinned.iter().filter(|path| path.file_name().is_none_or(|name| !names.contains(&name)))
+            for stale in pinned
+                .iter()
+                .filter(|path| path.file_name().is_none_or(|name| !names.contains(&name) && name != ENROL))
             {
                 remove(stale)?;
             }
@@ -178,16 +192,12 @@ impl Pins {
     /// What is in force, or `None` when nothing is pinned. Fails when this process may not look.
     pub fn look(&self) -> Result<Option<Pinned>, EnforceError> {
         let path = self.dir.join(MAPS).join("control");
-        let map = match bpf::open_pin(&path) {
-            Ok(map) => map,
+        match path.symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(EnforceError::Pin { path, action: "opened", source }),
-        };
-        let control = Mapped::new(map.as_fd()).map_err(|source| EnforceError::Pin {
-            path,
-            action: "mapped",
-            source,
-        })?;
+            Ok(_) => {}
+        }
+        let bank = Bank::new(Attach::Lsm, &|name| self.pinned_map(name, &Bank::shape(name)))?;
         let hooks = list(&self.dir.join(LINKS))?;
         let hooks: Vec<String> =
             hooks.iter().filter_map(|path| path.file_name()?.to_str().map(str::to_owned)).collect();
@@ -201,14 +211,14 @@ impl Pins {
             }
             tier = tier.or_else(|| tier_of(info.type_));
         }
-        Ok(Some(Pinned { control, tier, hooks, skipped }))
+        Ok(Some(Pinned { bank, tier, hooks, skipped }))
     }
 
     /// Ends enforcement: removes every pin of ours, of any version, and the directories. Returns what was removed.
     pub fn remove_all(&self) -> Result<Vec<PathBuf>, EnforceError> {
         // The kernel takes programs down some time after their last pin is gone; from here on they refuse nothing.
         if let Ok(Some(pinned)) = self.look() {
-            pinned.control.mode.store(abi::MODE_OFF, Ordering::Release);
+            pinned.bank.control.mode.store(abi::MODE_OFF, Ordering::Release);
         }
         let mut removed = Vec::new();
         let mut versions = self.other_versions()?;
@@ -228,6 +238,29 @@ impl Pins {
             remove_dir(version)?;
         }
         Ok(removed)
+    }
+}
+
+/// A map that is what it has to be.
+pub(super) fn checked(map: OwnedFd, path: &Path, shape: &MapSpec<'_>) -> Result<OwnedFd, EnforceError> {
+    let found = bpf::map_info(map.as_fd()).map_err(|source| EnforceError::Pin {
+        path: path.to_owned(),
+        action: "read",
+        source,
+    })?;
+    let properties = [
+        ("type", shape.kind, found.type_),
+        ("key size", shape.key_size, found.key_size),
+        ("value size", shape.value_size, found.value_size),
+        ("capacity", shape.max_entries, found.max_entries),
+        ("flags", shape.flags, found.map_flags),
+    ];
+    match properties.into_iter().find(|(_, wanted, found)| wanted != found) {
+        None => Ok(map),
+        Some((property, wanted, found)) => {
+            let reason = format!("the pinned map has {property} {found}, this version needs {wanted}");
+            Err(EnforceError::Incompatible { path: path.to_owned(), reason })
+        }
     }
 }
 

@@ -72,8 +72,8 @@ impl Prover {
             .map_err(failed("marking a canary executable"))?;
         let identity = kernel.identity().map_err(failed("loading the identity program"))?;
         Ok(Self {
-            file_id: enroller.inode(&file)?,
-            program_id: enroller.inode(&program)?,
+            file_id: enroller.inode(&file)?.0,
+            program_id: enroller.inode(&program)?.0,
             child: ExecProver::start(&program, identity.program())
                 .map_err(failed("starting the exec helper"))?,
             pid: identity.of_this_thread().map_err(failed("asking for this process's id"))?,

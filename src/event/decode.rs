@@ -60,6 +60,7 @@ pub fn decode(record: &[u8], clock: Clock, policy: impl Fn(u64) -> Option<String
             join(path, event.flags & abi::EVENT_PATH_CUT != 0)
         },
         path_cut: event.flags & abi::EVENT_PATH_CUT != 0,
+        too_deep: event.flags & abi::EVENT_TOO_DEEP != 0,
         device: (!traced).then(|| format!("{}:{}", event.inode.dev >> 20, event.inode.dev & 0xf_ffff)),
         inode: (!traced).then_some(event.inode.ino),
         generation: seen(event.generation),

@@ -11,7 +11,7 @@ pub use self::{
     decode::{Clock, decode},
     show::{rfc3339, text_line},
 };
-use crate::tier::Mode;
+use crate::{policy::Digest, tier::Mode};
 
 /// Raised with any change that a reader of the JSON could trip over.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -46,6 +46,8 @@ pub enum Event {
     WouldDeny(Decision),
     /// The agent's state changed.
     StateChange(StateChange),
+    /// Another policy decides, or the same one no longer waits to be confirmed.
+    PolicyChange(PolicyChange),
     /// A proof that changed the picture: the first, a failed one, the first after a failed one.
     Proof(ProofResult),
     /// Events that could not be handed over.
@@ -67,6 +69,8 @@ pub struct Decision {
     pub path: String,
     /// Set when the start of the path is missing because it is too deep.
     pub path_cut: bool,
+    /// Set when no rule matched, but the file lies too deep to tell whether it is in a denied tree.
+    pub too_deep: bool,
     /// `major:minor`; absent in a tier that sees no inodes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
@@ -125,6 +129,21 @@ pub struct StateChange {
     pub reasons: Vec<String>,
 }
 
+/// A change of policy.
+#[derive(Clone, Debug, Serialize)]
+pub struct PolicyChange {
+    /// The generation that decides now; `null`: none.
+    pub generation: Option<u64>,
+    /// Names its text.
+    pub sha256: Option<Digest>,
+    /// How many deny rules it has.
+    pub rules: u32,
+    /// The generation that decided before.
+    pub before: Option<u64>,
+    /// Whether it waits to be confirmed.
+    pub provisional: bool,
+}
+
 /// Result of a proof.
 #[derive(Clone, Debug, Serialize)]
 pub struct ProofResult {
@@ -152,6 +171,7 @@ impl Event {
             Self::Deny(_) => "deny",
             Self::WouldDeny(_) => "would_deny",
             Self::StateChange(_) => "state_change",
+            Self::PolicyChange(_) => "policy_change",
             Self::Proof(_) => "proof",
             Self::Lost(_) => "lost",
         }

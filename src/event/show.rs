@@ -19,6 +19,14 @@ pub fn text_line(line: &Line<'_>) -> String {
             let does = if state.enforcing { "enforcing" } else { "not enforcing" };
             format!("{time} STATE {} {does} tier={tier} mode={}{reasons}", state.status, state.mode.name())
         }
+        Event::PolicyChange(change) => {
+            let number =
+                |generation: Option<u64>| generation.map_or_else(|| "none".to_owned(), |n| n.to_string());
+            let trial = if change.provisional { " until confirmed" } else { "" };
+            let sha256 = change.sha256.map(|sha256| format!(" sha256={sha256}")).unwrap_or_default();
+            let (now, before) = (number(change.generation), number(change.before));
+            format!("{time} POLICY {now}{trial} rules={}{sha256} before={before}", change.rules)
+        }
         Event::Proof(proof) => {
             let word = if proof.proven { "proven" } else { "NOT PROVEN" };
             format!("{time} PROOF {} {word}: {}", proof.hook, proof.detail)

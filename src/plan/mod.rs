@@ -4,6 +4,6 @@ mod rules;
 mod select;
 
 pub use self::{
-    rules::{Cgroups, Identity, PathIdentity, Place, RuleSet, RulesError, build},
+    rules::{Accept, DEEPEST_TREE, Found, Identity, PathIdentity, Place, RuleSet, RulesError, build},
     select::{Decision, OnDegraded, PassedOver, Reason, Refusal, Request, select},
 };

@@ -16,6 +16,8 @@ struct Critical {
     needed: Ops,
     /// What happens without it, as the end of a sentence.
     consequence: &'static str,
+    /// Whether it is part of the survival floor: init, the dynamic loader, the agent.
+    floor: bool,
 }
 
 const BIN: &[&str] = &["/bin", "/sbin", "/usr/bin", "/usr/sbin"];
@@ -32,7 +34,15 @@ const fn file(
     needed: Ops,
     consequence: &'static str,
 ) -> Critical {
-    Critical { directories, name, needed, consequence }
+    Critical { directories, name, needed, consequence, floor: false }
+}
+
+const fn floor_file(
+    directories: &'static [&'static str],
+    name: &'static str,
+    consequence: &'static str,
+) -> Critical {
+    Critical { directories, name, needed: READ_EXEC, consequence, floor: true }
 }
 
 const NO_BOOT: &str = "the host does not boot";
@@ -43,17 +53,17 @@ const NO_LOGIN: &str = "nobody can log in";
 const NO_UNIT: &str = "no service starts";
 
 const CRITICAL: &[Critical] = &[
-    file(BIN, "init", READ_EXEC, NO_BOOT),
-    file(SYSTEMD, "systemd", READ_EXEC, NO_BOOT),
+    floor_file(BIN, "init", NO_BOOT),
+    floor_file(SYSTEMD, "systemd", NO_BOOT),
     file(SYSTEMD, "systemd-executor", READ_EXEC, NO_UNIT),
     file(SYSTEMD, "libsystemd-*.so", Ops::READ, NO_BOOT),
     file(ETC, "fstab", Ops::READ, NO_BOOT),
     file(BIN, "mount", READ_EXEC, NO_BOOT),
     // The loader, under its ABI name and as the file that older C libraries install.
-    file(LIB, "ld-linux*.so.*", READ_EXEC, NO_PROGRAM),
-    file(LIB, "ld64.so.*", READ_EXEC, NO_PROGRAM),
-    file(LIB, "ld-2.*.so", READ_EXEC, NO_PROGRAM),
-    file(LIB, "ld-musl-*.so.1", READ_EXEC, NO_PROGRAM),
+    floor_file(LIB, "ld-linux*.so.*", NO_PROGRAM),
+    floor_file(LIB, "ld64.so.*", NO_PROGRAM),
+    floor_file(LIB, "ld-2.*.so", NO_PROGRAM),
+    floor_file(LIB, "ld-musl-*.so.1", NO_PROGRAM),
     file(LIB, "libc.so.6", Ops::READ, NO_PROGRAM),
     file(LIB, "libc-2.*.so", Ops::READ, NO_PROGRAM),
     file(LIB, "libc.musl-*.so.1", Ops::READ, NO_PROGRAM),
@@ -69,7 +79,7 @@ const CRITICAL: &[Critical] = &[
     file(ETC, "shadow", Ops::READ, "nobody can log in with a password"),
     file(BIN, "login", READ_EXEC, NO_LOGIN),
     file(BIN, "sshd", READ_EXEC, "nobody can log in over SSH"),
-    file(BIN, "aegisbpf", READ_EXEC, "the agent and its rollback cannot be started"),
+    floor_file(BIN, "aegisbpf", "the agent and its rollback cannot be started"),
     file(DEV, "null", READ_WRITE, "most services do not start"),
     file(DEV, "console", READ_WRITE, "there is no console to recover the host from"),
 ];
@@ -95,6 +105,18 @@ pub(super) fn below(tree: &Path, ops: Ops) -> Option<(&'static str, &'static str
         .iter()
         .find(|entry| entry.needed.intersects(ops) && entry.directories.iter().any(covers))
         .map(|entry| (entry.name, entry.consequence))
+}
+
+/// The survival floor: the files without which nothing can be put right any more. Directories and file names, the latter
+/// with `*` and `?` as wildcards; multiarch directories below the directories count, too.
+pub fn floor() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let of_floor = CRITICAL.iter().filter(|entry| entry.floor);
+    of_floor.flat_map(|entry| entry.directories.iter().map(|directory| (*directory, entry.name)))
+}
+
+/// Whether a file name is meant by a name of [`floor`].
+pub fn is_named(name: &OsStr, pattern: &str) -> bool {
+    glob(pattern.as_bytes(), name.as_bytes())
 }
 
 /// Whether `path` is this directory, or the multiarch directory in it (`/usr/lib/x86_64-linux-gnu`).

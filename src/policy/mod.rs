@@ -7,6 +7,7 @@
 mod code;
 pub mod critical;
 mod diagnostic;
+mod digest;
 mod entries;
 mod fault;
 mod fix;
@@ -27,6 +28,7 @@ mod types;
 
 pub use code::{Code, Severity};
 pub use diagnostic::{Diagnostic, locate, render};
+pub use digest::{Digest, NoDigest};
 pub use host::HostPattern;
 pub use print::print;
 pub use text::{escape, quote};

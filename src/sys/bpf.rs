@@ -12,8 +12,8 @@ use std::{
 };
 
 use aya_obj::generated::{
-    BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_map_info,
-    bpf_map_type, bpf_prog_info, bpf_prog_type,
+    BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, BPF_F_RDONLY_PROG, bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn,
+    bpf_map_info, bpf_map_type, bpf_prog_info, bpf_prog_type,
 };
 
 /// The verifier's explanation is kept up to this many bytes.
@@ -40,6 +40,9 @@ pub struct MapSpec<'a> {
 
 /// The flag with which an array can be mapped into the agent.
 pub const MMAPABLE: u32 = BPF_F_MMAPABLE;
+
+/// The flag that a trie has to be made with.
+pub const NO_PREALLOC: u32 = BPF_F_NO_PREALLOC;
 
 /// The flag of a map that programs cannot write.
 pub const READ_ONLY_FOR_PROGRAMS: u32 = BPF_F_RDONLY_PROG;
@@ -149,6 +152,49 @@ pub fn map_update_batch(map: BorrowedFd<'_>, keys: &[u8], values: &[u8], count: 
     batch.count = count;
     batch.map_fd = map.as_raw_fd().cast_unsigned();
     call(bpf_cmd::BPF_MAP_UPDATE_BATCH, &mut attr).map(drop)
+}
+
+/// Where a batch of elements goes: room for `count` keys and values, and a place in the map to begin from.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// `None` at the beginning; else what the call before left in `next`.
+    pub from: Option<u32>,
+    /// Room for keys.
+    pub keys: &'a mut [u8],
+    /// Room for values.
+    pub values: &'a mut [u8],
+    /// For how many.
+    pub count: u32,
+}
+
+/// Reads a batch of elements of a hash map (kernel v5.6, `05799638637`). Returns how many there were and where to go
+/// on; `None`: that was the end.
+pub fn map_lookup_batch(map: BorrowedFd<'_>, batch: &mut Batch<'_>) -> io::Result<(u32, Option<u32>)> {
+    let mut next = 0_u32;
+    let mut attr = blank();
+    // SAFETY: writing fields of a union of integers.
+    let fields = unsafe { &mut attr.batch };
+    fields.in_batch = batch.from.as_ref().map_or(0, |from| std::ptr::from_ref(from) as u64);
+    fields.out_batch = std::ptr::from_mut(&mut next) as u64;
+    fields.keys = batch.keys.as_mut_ptr() as u64;
+    fields.values = batch.values.as_mut_ptr() as u64;
+    fields.count = batch.count;
+    fields.map_fd = map.as_raw_fd().cast_unsigned();
+    let result = call(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attr);
+    // SAFETY: the same member as was written; the kernel puts the number of elements there.
+    let count = unsafe { attr.batch.count };
+    match result {
+        Ok(_) => Ok((count, Some(next))),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok((count, None)),
+        Err(error) => Err(error),
+    }
+}
+
+/// The map with this id. Needs `CAP_SYS_ADMIN`.
+pub fn map_by_id(id: u32) -> io::Result<OwnedFd> {
+    let mut attr = blank();
+    attr.__bindgen_anon_6.__bindgen_anon_1.map_id = id;
+    call_fd(bpf_cmd::BPF_MAP_GET_FD_BY_ID, &mut attr)
 }
 
 /// Reads one element into `value`, which has room for it; `false` when there is none under the key.
@@ -301,6 +347,10 @@ pub mod kind {
 
     /// A hash map.
     pub const HASH: u32 = bpf_map_type::BPF_MAP_TYPE_HASH as u32;
+    /// A trie that finds the longest beginning.
+    pub const LPM_TRIE: u32 = bpf_map_type::BPF_MAP_TYPE_LPM_TRIE as u32;
+    /// An array of maps.
+    pub const ARRAY_OF_MAPS: u32 = bpf_map_type::BPF_MAP_TYPE_ARRAY_OF_MAPS as u32;
     /// An array.
     pub const ARRAY: u32 = bpf_map_type::BPF_MAP_TYPE_ARRAY as u32;
     /// A ring buffer.

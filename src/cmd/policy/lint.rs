@@ -1,4 +1,4 @@
-//! `aegisbpf policy`
+//! `aegisbpf policy lint`
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ struct Lint<'a> {
 }
 
 /// Explains a policy file.
-pub(super) fn lint(args: &LintArgs) -> Result<Exit, Failure> {
+pub(in crate::cmd) fn lint(args: &LintArgs) -> Result<Exit, Failure> {
     let bytes = agent::read_bounded(&args.file)?;
     let (parsed, mut diagnostics) = match policy::parse(&bytes) {
         Ok((parsed, warnings)) => (Some(parsed), warnings),
@@ -34,7 +34,7 @@ pub(super) fn lint(args: &LintArgs) -> Result<Exit, Failure> {
     policy::locate(&mut diagnostics, &bytes);
     let accepted = diagnostics.iter().all(|diagnostic| diagnostic.severity != Severity::Error);
     if args.json {
-        super::print_json(&Lint { schema_version: 1, accepted, diagnostics: &diagnostics })?;
+        crate::cmd::print_json(&Lint { schema_version: 1, accepted, diagnostics: &diagnostics })?;
     } else {
         let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let text = policy::render(&diagnostics, &args.file.display().to_string(), &bytes, colour);
@@ -97,7 +97,7 @@ fn path_rule(path: &Path, line: u32) -> Option<Diagnostic> {
 /// Replaces the file by its normalized form, with its permissions, or not at all.
 fn fix(file: &Path, text: &str) -> Result<(), Failure> {
     if file == Path::new("-") {
-        return super::print(text);
+        return crate::cmd::print(text);
     }
     let failed = |error| Failure::new(Exit::Io, error);
     let mode = fs::metadata(file).map_err(failed)?.permissions().mode();

@@ -1,0 +1,433 @@
+//! Changing the policy of a running system, from any process of root's, whether or not an agent is alive.
+//!
+//! On disk first, then in the kernel: a generation is kept, built beside the one in force, named as the one to run, and
+//! comes into force by one store that cannot fail. Whoever is interrupted on the way leaves the old one in force, and
+//! the next one here removes what is left of the attempt.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    AgentError, Source,
+    resolve::{Resolved, resolve},
+};
+use crate::{
+    enforce::{Bank, Enroller, Held, InForce, Pins, Staged},
+    event::rfc3339,
+    kernel::Kernel,
+    plan::Accept,
+    policy::Digest,
+    state::{PolicyState, RunDir},
+    store::{KEEP, Record, SCHEMA_VERSION, Seen, Store, StoreError, Writer},
+};
+
+/// Where things are.
+#[derive(Clone, Debug)]
+pub struct Dirs {
+    /// Configuration directory.
+    pub config: PathBuf,
+    /// State directory.
+    pub state: PathBuf,
+    /// Runtime directory.
+    pub run: PathBuf,
+    /// BPF file system.
+    pub bpffs: PathBuf,
+}
+
+/// The rule sets that decide now, whoever made them.
+#[derive(Debug)]
+pub struct Live {
+    /// Control block and rule sets.
+    pub bank: Bank,
+    /// Set when they are pinned; else they belong to a running agent that only observes.
+    pins: Option<Pins>,
+}
+
+impl Live {
+    /// Looks for pins, then for an agent without pins. `None`: nothing is in force.
+    pub fn find(dirs: &Dirs) -> Result<Option<Self>, AgentError> {
+        let pins = Pins::below(&dirs.bpffs);
+        pins.check()?;
+        if let Some(pinned) = pins.look()? {
+            return Ok(Some(Self { bank: pinned.bank, pins: Some(pins) }));
+        }
+        let run_dir = RunDir::at(&dirs.run);
+        let ids = run_dir.read().filter(|_| run_dir.agent_alive()).map(|status| status.maps);
+        match ids {
+            Some(ids) if !ids.is_empty() => Ok(Some(Self { bank: Bank::of_agent(&ids)?, pins: None })),
+            _ => Ok(None),
+        }
+    }
+
+    /// Where the programs are pinned.
+    pub(super) fn pins(&self) -> Option<&Pins> {
+        self.pins.as_ref()
+    }
+
+    /// Looks at paths as the programs see them.
+    pub fn enroller(&self, kernel: &Kernel) -> Result<Enroller, AgentError> {
+        match &self.pins {
+            Some(pins) => Ok(Enroller::attach(kernel, pins.enrolment()?)?),
+            None => Ok(Enroller::without()),
+        }
+    }
+}
+
+/// How to apply.
+#[derive(Clone, Copy, Debug)]
+pub struct ApplyOptions {
+    /// What is accepted on purpose.
+    pub accept: Accept,
+    /// Unless it is confirmed so soon, the policy ends by itself.
+    pub confirm_within: Option<Duration>,
+    /// How many generations to keep.
+    pub keep: usize,
+}
+
+/// What came of a change.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// The generation that was meant.
+    pub generation: u64,
+    /// The one before.
+    pub before: Option<u64>,
+    /// Names its text.
+    pub sha256: Digest,
+    /// Whether decisions follow it now; else it is what the next run takes.
+    pub in_force: bool,
+    /// When it ends by itself.
+    pub reverts_in: Option<Duration>,
+    /// Paths and cgroups that do not exist.
+    pub absent: Vec<PathBuf>,
+}
+
+/// The right to change the policy, and what is in force.
+#[derive(Debug)]
+pub struct Change {
+    pub(super) store: Writer,
+    pub(super) live: Option<Live>,
+    config: PathBuf,
+}
+
+/// What a run is to begin with.
+#[derive(Debug)]
+pub(super) struct Begin {
+    pub(super) source: Source,
+    pub(super) record: Record,
+    /// Whether it was accepted before: then what has gone missing since is no reason to leave it.
+    pub(super) known: bool,
+}
+
+impl Change {
+    /// Takes the right, for which it waits a little, and puts in order what was left by one who was interrupted.
+    pub fn begin(dirs: &Dirs, patience: Duration) -> Result<Self, AgentError> {
+        let store = Store::at(&dirs.state).lock(patience)?.ok_or(AgentError::Changing)?;
+        let live = Live::find(dirs)?;
+        if let Some(live) = &live {
+            live.bank.settle();
+        }
+        let change = Self { store, live, config: dirs.config.clone() };
+        let now = change.in_force();
+        let generation = |held: Option<Held>| held.map(|held| held.generation);
+        let stays = match now.pending {
+            Some(pending) => pending.returns,
+            None => generation(now.held),
+        };
+        change.store.recover(generation(now.held), stays)?;
+        Ok(change)
+    }
+
+    fn in_force(&self) -> InForce {
+        self.live.as_ref().map(|live| live.bank.in_force()).unwrap_or_default()
+    }
+
+    /// The generation that decides now, or that the next run takes.
+    pub(super) fn now(&self) -> Result<Option<u64>, AgentError> {
+        match self.in_force().held {
+            Some(held) => Ok(Some(held.generation)),
+            None => Ok(self.store.current()?),
+        }
+    }
+
+    /// Refuses where something waits to be confirmed: two steps back at once would be a third policy.
+    fn nothing_pending(&self) -> Result<(), AgentError> {
+        match self.in_force() {
+            InForce { held: Some(held), pending: Some(pending) } => {
+                Err(AgentError::Unconfirmed { generation: held.generation, left: pending.left })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a policy the one in force.
+    pub fn apply(self, source: &Source, options: &ApplyOptions) -> Result<Changed, AgentError> {
+        self.nothing_pending()?;
+        if options.confirm_within.is_some() && self.in_force().held.is_none() {
+            return Err(AgentError::NothingInForce);
+        }
+        let kernel = Kernel::default();
+        let enroller = match &self.live {
+            Some(live) => live.enroller(&kernel)?,
+            None => Enroller::without(),
+        };
+        let resolved = resolve(&enroller, &source.policy, options.accept)?;
+        drop(enroller);
+        let mut record = self.record(source)?;
+        record.allow_critical = options.accept.critical;
+        note(&mut record, &resolved);
+        let changed = self.put(&record, &source.text, &resolved, options);
+        if changed.is_err() {
+            // The first error is the one to report; the next change removes what this leaves.
+            drop(self.store.forget(record.generation).and_then(|()| self.store.arrived()));
+        }
+        changed
+    }
+
+    fn put(
+        &self,
+        record: &Record,
+        text: &[u8],
+        resolved: &Resolved,
+        options: &ApplyOptions,
+    ) -> Result<Changed, AgentError> {
+        self.store.keep(record, text)?;
+        let staged = self.live.as_ref().map(|live| live.bank.stage(&held(record), &resolved.rules));
+        let staged = staged.transpose()?;
+        if options.confirm_within.is_none() {
+            // A policy on trial is not what a reboot is to bring back.
+            self.take_over(record.generation)?;
+        }
+        if let (Some(live), Some(staged)) = (&self.live, &staged) {
+            live.bank.activate(staged, options.confirm_within);
+        }
+        self.store.arrived()?;
+        let needed: Vec<u64> =
+            self.live.iter().flat_map(|live| live.bank.retained()).map(|held| held.generation).collect();
+        self.store.sweep(options.keep, &needed)?;
+        Ok(Changed {
+            generation: record.generation,
+            before: record.previous,
+            sha256: record.sha256,
+            in_force: staged.is_some(),
+            reverts_in: options.confirm_within,
+            absent: resolved.absent.clone(),
+        })
+    }
+
+    /// Makes a generation the one to run, also when the agent starts anew with the files of now.
+    fn take_over(&self, generation: u64) -> Result<(), AgentError> {
+        let mut seen = self.store.seen()?;
+        for entry in &mut seen {
+            if let Ok(now) = Source::read(&entry.path, true) {
+                entry.sha256 = now.sha256;
+            }
+        }
+        let default = self.config.join(super::POLICY);
+        if !seen.iter().any(|entry| entry.path == default)
+            && let Ok(now) = Source::read(&default, true)
+        {
+            seen.push(Seen { path: default, sha256: now.sha256 });
+        }
+        self.store.set_seen(&seen)?;
+        Ok(self.store.set_current(generation)?)
+    }
+
+    /// Goes back: to the generation before, or to the one asked for.
+    pub fn rollback(self, to: Option<u64>) -> Result<Changed, AgentError> {
+        let now = self.now()?;
+        let target = match (to, self.in_force().pending) {
+            (Some(to), _) => to,
+            (None, Some(pending)) => pending.returns.ok_or(AgentError::NoPrevious)?,
+            (None, None) => {
+                let now = now.ok_or(AgentError::NoPrevious)?;
+                self.store.record(now)?.previous.ok_or(AgentError::NoPrevious)?
+            }
+        };
+        let mut record = self.store.record(target)?;
+        let Some(live) = &self.live else {
+            self.take_over(target)?;
+            return Ok(changed_to(&record, now, false));
+        };
+        // Where the kernel still holds it, no file is read again and no path is looked at.
+        let staged = match live.bank.find(target, &record.sha256) {
+            Some(staged) => staged,
+            None => self.bring_back(live, &mut record)?,
+        };
+        self.take_over(target)?;
+        live.bank.activate(&staged, None);
+        Ok(changed_to(&record, now, true))
+    }
+
+    /// Looks anew at everything that the policy in force names: cgroups that were made again, files that are there now.
+    pub fn reload(self) -> Result<Changed, AgentError> {
+        self.nothing_pending()?;
+        let generation = self.now()?.ok_or(AgentError::NothingInForce)?;
+        let mut record = self.store.record(generation)?;
+        let Some(live) = &self.live else { return Err(AgentError::NothingInForce) };
+        let staged = self.bring_back(live, &mut record)?;
+        live.bank.activate(&staged, None);
+        Ok(changed_to(&record, Some(generation), true))
+    }
+
+    /// Builds a generation anew that the kernel has let go.
+    fn bring_back(&self, live: &Live, record: &mut Record) -> Result<Staged, AgentError> {
+        let source = Source::parse(&record.origin, &self.store.text(&record.sha256)?)?;
+        let accept = Accept { missing: true, critical: record.allow_critical };
+        let enroller = live.enroller(&Kernel::default())?;
+        let resolved = resolve(&enroller, &source.policy, accept)?;
+        note(record, &resolved);
+        self.store.rewrite(record)?;
+        Ok(live.bank.stage(&held(record), &resolved.rules)?)
+    }
+
+    /// Makes a policy on trial the one that stays.
+    pub fn confirm(self) -> Result<Changed, AgentError> {
+        let InForce { held: Some(held), pending: Some(pending) } = self.in_force() else {
+            return Err(AgentError::NothingPending);
+        };
+        let record = self.store.record(held.generation)?;
+        let before = self.store.current()?;
+        self.take_over(held.generation)?;
+        if self.live.as_ref().is_some_and(|live| live.bank.confirm()) {
+            return Ok(changed_to(&record, pending.returns, true));
+        }
+        if let Some(before) = before {
+            self.store.set_current(before)?;
+        }
+        Err(AgentError::NothingPending)
+    }
+
+    pub(super) fn record(&self, source: &Source) -> Result<Record, AgentError> {
+        let retained = self.live.iter().flat_map(|live| live.bank.retained());
+        let in_kernel = retained.map(|held| held.generation).max().unwrap_or(0);
+        Ok(Record {
+            schema_version: SCHEMA_VERSION,
+            generation: self.store.next(in_kernel)?,
+            sha256: source.sha256,
+            previous: self.now()?,
+            applied_at: rfc3339(SystemTime::now()),
+            origin: source.path.clone(),
+            policy_version: source.policy.settings.policy_version,
+            signed_by: source.signed_by.clone(),
+            rules: source.policy.rules(),
+            allow_critical: false,
+            remarks: source.remarks.clone(),
+            cgroups: Vec::new(),
+        })
+    }
+
+    /// What a run begins with: its policy file, when that says something new since the policy was last changed;
+    /// otherwise the generation that is in force or was when the host went down.
+    pub(super) fn choose(&self, file: &Source) -> Result<Begin, AgentError> {
+        let seen = Seen { path: file.path.clone(), sha256: file.sha256 };
+        if self.store.seen()?.contains(&seen)
+            && let Some(generation) = self.now()?
+        {
+            match self.store.record(generation) {
+                Ok(record) => {
+                    let mut source = Source::parse(&record.origin, &self.store.text(&record.sha256)?)?;
+                    source.remarks.clone_from(&record.remarks);
+                    return Ok(Begin { source, record, known: true });
+                }
+                // The store was lost: the file is all there is.
+                Err(StoreError::Unknown(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let begin = Begin { source: file.clone(), record: self.record(file)?, known: false };
+        self.store.keep(&begin.record, &file.text)?;
+        Ok(begin)
+    }
+
+    /// A run has begun with it.
+    pub(super) fn begun(
+        &self,
+        begin: &mut Begin,
+        file: &Source,
+        resolved: Option<&Resolved>,
+    ) -> Result<(), AgentError> {
+        if let Some(resolved) = resolved {
+            note(&mut begin.record, resolved);
+            self.store.rewrite(&begin.record)?;
+        }
+        let mut seen = self.store.seen()?;
+        seen.retain(|entry| entry.path != file.path);
+        seen.push(Seen { path: file.path.clone(), sha256: file.sha256 });
+        // The default file and the last one that was named: no more are needed.
+        let default = self.config.join(super::POLICY);
+        if let [first, _, _] = seen.as_slice()
+            && first.path != default
+        {
+            seen.remove(0);
+        } else if seen.len() > 2 {
+            seen.remove(1);
+        }
+        self.store.set_seen(&seen)?;
+        if self.in_force().pending.is_none() {
+            self.store.set_current(begin.record.generation)?;
+        }
+        self.store.arrived()?;
+        Ok(self.store.sweep(KEEP, &[])?)
+    }
+}
+
+/// A generation as the kernel is to know it.
+pub(super) fn held(record: &Record) -> Held {
+    let rules = u32::try_from(record.rules).unwrap_or(u32::MAX);
+    Held { generation: record.generation, sha256: record.sha256, rules }
+}
+
+fn note(record: &mut Record, resolved: &Resolved) {
+    const ABSENT: &str = "does not exist";
+    record.cgroups.clone_from(&resolved.cgroups);
+    record.remarks.retain(|remark| !remark.ends_with(ABSENT));
+    let shown = resolved.absent.iter().take(10);
+    record.remarks.extend(shown.map(|path| format!("{} {ABSENT}", path.display())));
+    if let Some(more) = resolved.absent.len().checked_sub(11) {
+        record.remarks.push(format!("and of {} more paths each {ABSENT}", more + 1));
+    }
+}
+
+fn changed_to(record: &Record, before: Option<u64>, in_force: bool) -> Changed {
+    Changed {
+        generation: record.generation,
+        before,
+        sha256: record.sha256,
+        in_force,
+        reverts_in: None,
+        absent: Vec::new(),
+    }
+}
+
+/// What the status says of a policy.
+pub fn policy_state(now: &InForce, record: Option<&Record>) -> Option<PolicyState> {
+    let held = now.held?;
+    let end = now.pending.and_then(|pending| SystemTime::now().checked_add(pending.left));
+    Some(PolicyState {
+        sha256: held.sha256,
+        generation: held.generation,
+        // To the second: the state file is written anew when it differs.
+        confirm_before: end.map(|end| humantime::format_rfc3339_seconds(end).to_string()),
+        policy_version: record.and_then(|record| record.policy_version),
+        signed_by: record.and_then(|record| record.signed_by.clone()),
+        rules: held.rules as usize,
+    })
+}
+
+/// Cgroups that have another id by now: made anew under the same path, made at last, or gone. Until the policy is
+/// applied again, rules follow the old ids.
+pub(super) fn moved_cgroups(record: &Record) -> Vec<String> {
+    let now = |path: &Path| crate::enforce::find_cgroup(path).ok().flatten().map(|(_, id)| id);
+    let moved = record.cgroups.iter().filter_map(|cgroup| {
+        let path = cgroup.path.display();
+        match (cgroup.id, now(&cgroup.path)) {
+            (Some(old), Some(new)) if old != new => Some(format!("the cgroup {path} was made anew")),
+            (None, Some(_)) => Some(format!("the cgroup {path} exists by now")),
+            (Some(_), None) => Some(format!("the cgroup {path} is gone")),
+            _ => None,
+        }
+    });
+    moved.map(|what| format!("{what}; `aegisbpf policy reload` makes the policy follow")).collect()
+}

@@ -2,7 +2,7 @@
 //!
 //! `bad` holds policies that are refused, `lint` such that are accepted with warnings, `good` such that are accepted
 //! without. What is shown for `x.conf` stands in `x.expected`; `UPDATE_GOLDEN=1` writes these files and the generated
-//! parts of the document anew.
+//! parts of the document anew. `good/example.conf` is a link to the example that is shipped, and stands in the document.
 
 use std::collections::BTreeSet;
 use std::error::Error;

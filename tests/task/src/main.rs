@@ -12,6 +12,7 @@ mod cpio;
 mod fleet;
 mod initramfs;
 mod kernels;
+mod man;
 mod matrix;
 mod modules;
 mod paths;
@@ -40,6 +41,8 @@ enum Chore {
     Build(cmd::build::Args),
     /// Formats, lints, unit tests: the fast loop
     Check,
+    /// Write what is generated and kept in the tree: parts of documents, the manual page
+    Docs,
     /// Everything
     Test,
     /// Boot VMs: the matrix of kernels, or one kernel with a command or a prompt
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Chore::Demo => cmd::demo::main(),
         Chore::Build(args) => cmd::build::main(&args),
         Chore::Check => Ok(cmd::check::main()),
+        Chore::Docs => cmd::docs::main(),
         Chore::Test => cmd::test::main(),
         Chore::Vm(args) => cmd::vm::main(&args),
     };

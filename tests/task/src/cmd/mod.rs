@@ -3,5 +3,6 @@
 pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod demo;
+pub(crate) mod docs;
 pub(crate) mod test;
 pub(crate) mod vm;

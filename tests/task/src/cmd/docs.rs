@@ -1,0 +1,40 @@
+//! `./dev docs`: what is generated and kept in the tree, so that it can be read and packaged without building.
+
+use crate::artifacts::cargo;
+use crate::man;
+use crate::paths;
+use crate::tally::run;
+use anyhow::{Context as _, Result};
+use std::fs;
+use std::process::ExitCode;
+
+const DOCUMENT: &str = "docs/POLICY_LANGUAGE.md";
+const PAGE: &str = "dist/man/aegisbpf-policy.5";
+
+/// Runs the chore.
+pub(crate) fn main() -> Result<ExitCode> {
+    // The test that compares the document with the code writes those parts of it that follow from the code.
+    run(cargo()?.env("UPDATE_GOLDEN", "1").args(["test", "--quiet", "--test", "policies", "the_document"]))?;
+    let page = page()?;
+    fs::write(paths::root()?.join(PAGE), page).context(PAGE)?;
+    println!("{DOCUMENT}\n{PAGE}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The manual page as the document gives it.
+fn page() -> Result<String> {
+    let document = fs::read_to_string(paths::root()?.join(DOCUMENT)).context(DOCUMENT)?;
+    man::page(&document).context(DOCUMENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_what_the_document_gives() -> Result<()> {
+        let kept = fs::read_to_string(paths::root()?.join(PAGE)).context(PAGE)?;
+        assert_eq!(kept, page()?, "{PAGE}: `./dev docs` writes it anew");
+        Ok(())
+    }
+}

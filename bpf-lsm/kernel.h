@@ -11,8 +11,11 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct dentry;
+
 struct super_block {
 	u32 s_dev;
+	struct dentry *s_root;
 };
 
 struct hlist_node {

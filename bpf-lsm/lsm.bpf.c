@@ -123,19 +123,36 @@ static __always_inline struct aegis_object *find_tree(u32 slot, u32 tree_ops, st
 	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
 	void *set = bpf_map_lookup_elem(&trees, &slot);
 	void *named = bpf_map_lookup_elem(&tree_names, &slot);
-	struct dentry *dentry = dentry_of(path, inode), *below = NULL;
+	struct dentry *dentry = dentry_of(path, inode);
+	/* A root is called "/", which is no name in any directory. */
+	struct dentry *below = BPF_CORE_READ(inode, i_sb, s_root);
+	struct aegis_name key = {};
 
+	/*
+	 * All that a turn finds out has to be forgotten at its end, or the verifier follows each combination through
+	 * all turns: so nothing is checked in the loop that could be checked before it.
+	 */
+	if (!set || !named)
+		return NULL;
 	for (int level = 0; level < AEGIS_TREE_DEPTH && dentry; level++) {
-		struct inode *directory = BPF_CORE_READ(dentry, d_inode);
 		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-		struct aegis_object *object = find_inode(set, directory);
+		struct inode *directory = BPF_CORE_READ(dentry, d_inode);
+		struct aegis_object *object;
 
-		if (object && object->flags & AEGIS_OBJECT_TREE && object->ops & op)
-			return object;
-		if (object && object->flags & AEGIS_OBJECT_NAMES && below) {
-			object = find_in(named, directory, below);
-			if (object && object->ops & op)
+		key.directory.ino = BPF_CORE_READ(directory, i_ino);
+		key.directory.dev = BPF_CORE_READ(directory, i_sb, s_dev);
+		object = bpf_map_lookup_elem(set, &key.directory);
+		if (object && object->generation == BPF_CORE_READ(directory, i_generation)) {
+			if (object->flags & AEGIS_OBJECT_TREE && object->ops & op)
 				return object;
+			if (object->flags & AEGIS_OBJECT_NAMES) {
+				__builtin_memset(key.name, 0, sizeof(key.name));
+				bpf_probe_read_kernel_str(key.name, sizeof(key.name),
+							  BPF_CORE_READ(below, d_name.name));
+				object = bpf_map_lookup_elem(named, &key);
+				if (object && object->ops & op)
+					return object;
+			}
 		}
 		below = dentry;
 		if (dentry == parent) {
@@ -145,7 +162,6 @@ static __always_inline struct aegis_object *find_tree(u32 slot, u32 tree_ops, st
 				return NULL;
 			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
 			mount = above;
-			below = NULL;
 		} else {
 			dentry = parent;
 		}

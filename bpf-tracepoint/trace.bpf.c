@@ -156,14 +156,14 @@ static __always_inline u32 cgroup_flags(u32 slot)
 	return flags;
 }
 
-static __always_inline struct aegis_object *find(u32 slot, const struct aegis_trace_prefix *path, u32 op)
+static __always_inline struct aegis_object *find(u32 slot, u32 features, const struct aegis_trace_prefix *path, u32 op)
 {
 	void *set = bpf_map_lookup_elem(&trace_paths, &slot);
 	struct aegis_object *object = set ? bpf_map_lookup_elem(set, path->path) : NULL;
 
 	if (object && object->ops & op)
 		return object;
-	if (!(control.slots[slot].features & AEGIS_FEATURE_TREES))
+	if (!(features & AEGIS_FEATURE_TREES))
 		return NULL;
 	set = bpf_map_lookup_elem(&trace_trees, &slot);
 	/* The longest beginning that is there; it carries the operations of those that hold it, too. */
@@ -175,7 +175,9 @@ static __always_inline struct aegis_object *find(u32 slot, const struct aegis_tr
 static __always_inline void observe(const char *user_path, u32 hook, u32 op)
 {
 	u64 active = policy_in_force();
-	u32 slot = slot_of(active), zero = 0, cgroup;
+	u32 slot = slot_of(active), key = slot, zero = 0, cgroup;
+	/* Read before `slot` lies in memory as the key of lookups: from there the verifier would not know its bounds. */
+	u32 features = control.slots[slot].features;
 	struct aegis_trace_prefix *path;
 	struct aegis_object *object;
 	long len;
@@ -190,15 +192,15 @@ static __always_inline void observe(const char *user_path, u32 hook, u32 op)
 	len = bpf_probe_read_user_str(path->path, sizeof(path->path), user_path);
 	if (len <= 1 || len >= AEGIS_TRACE_PATH_BYTES)
 		return;
-	object = find(slot, path, op);
+	object = find(key, features, path, op);
 	if (!object)
 		return;
-	cgroup = cgroup_flags(slot);
+	cgroup = cgroup_flags(key);
 	if (cgroup & AEGIS_CGROUP_ALLOW) {
 		count(AEGIS_COUNT_ALLOWED_CGROUP);
 		return;
 	}
-	if (control.slots[slot].features & AEGIS_FEATURE_SCOPE && !(cgroup & AEGIS_CGROUP_SCOPE))
+	if (features & AEGIS_FEATURE_SCOPE && !(cgroup & AEGIS_CGROUP_SCOPE))
 		return;
 	count(AEGIS_COUNT_WOULD_DENY);
 	emit_trace(object, path, len, hook, op, active);

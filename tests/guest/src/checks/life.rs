@@ -55,6 +55,7 @@ fn killed(ctx: &Ctx) -> Result<(), CheckError> {
 /// While one agent is killed and the next takes over, a reader tries all the time: it never gets through.
 fn adopted(ctx: &Ctx) -> Result<(), CheckError> {
     let (place, mut agent) = enforcing("adopted")?;
+    let before = ask(&["status", "--json"], 0)?.pointer("/policy/generation").cloned().unwrap_or_default();
     let script = format!(
         "n=0; while [ ! -e {0}/stop ]; do cat {1} 2>/dev/null && echo GAP; n=$((n+1)); done; echo tries $n",
         place.dir, place.secret
@@ -65,8 +66,8 @@ fn adopted(ctx: &Ctx) -> Result<(), CheckError> {
     let status = ask(&["status", "--json"], 0)?;
     at(&status, "/status", &json!("healthy"))?;
     at(&status, "/tier", &json!(tier(ctx)))?;
-    at(&status, "/policy/generation", &json!(2))?;
-    next.event("deny", &[&place.secret, "\"policy_generation\":2"])?;
+    at(&status, "/policy/generation", &before)?;
+    next.event("deny", &[&place.secret, &format!("\"policy_generation\":{before}")])?;
     fs::write(format!("{}/stop", place.dir), "")
         .map_err(|source| CheckError::File { path: place.dir.clone().into(), source })?;
     let outcome = reader.wait(SOON)?;

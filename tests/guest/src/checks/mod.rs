@@ -3,6 +3,7 @@
 mod agent;
 mod enforce;
 mod life;
+mod policy;
 mod refusals;
 mod rig;
 mod smoke;
@@ -49,9 +50,10 @@ pub(crate) enum CheckError {
 pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
     match name {
         "rig" => Some([smoke::CHECKS.as_slice(), &rig::CHECKS].concat()),
-        "enforce" => {
-            Some([smoke::CHECKS.as_slice(), &enforce::CHECKS, &life::CHECKS, &refusals::CHECKS].concat())
-        }
+        "enforce" => Some(
+            [smoke::CHECKS.as_slice(), &enforce::CHECKS, &life::CHECKS, &policy::CHECKS, &refusals::CHECKS]
+                .concat(),
+        ),
         _ => None,
     }
 }

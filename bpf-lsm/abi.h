@@ -222,8 +222,8 @@ struct aegis_enrolled {
 	u32 generation;
 	/* Grows with each record, so that a stale one is told from a fresh one. */
 	u32 seq;
-	/* The thread whose stat(2) calls are recorded, as the first pid namespace
-   * numbers it. */
+	/* The thread whose next stat(2) is recorded, as the first pid namespace numbers
+   * it; 0 again once that is done. */
 	u32 tid;
 	u32 pad;
 };

@@ -42,6 +42,8 @@ pub struct Enroller {
 #[derive(Debug)]
 struct Attached {
     enrolled: Mapped<abi::Enrolled>,
+    /// The thread that asks.
+    tid: u32,
     enrolment: Enrolment,
     _link: OwnedFd,
 }
@@ -72,10 +74,9 @@ impl Enroller {
             .identity()
             .and_then(crate::kernel::Identity::of_this_thread)
             .map_err(|source| EnforceError::Proof { step: "asking for this thread's id", source })?;
-        enrolled.tid.store(tid, Ordering::Release);
         let link = bpf::raw_tracepoint_open(None, enrolment.program.as_fd())
             .map_err(|source| EnforceError::HookRefused { hook: "inode_getattr", source })?;
-        let attached = Attached { enrolled, enrolment, _link: link };
+        let attached = Attached { enrolled, tid, enrolment, _link: link };
         Ok(Self { attached: Some(attached), directories: RefCell::default() })
     }
 
@@ -148,9 +149,10 @@ impl Enroller {
     /// What the kernel sees while this thread asks for the attributes of a path that is no link.
     pub(super) fn inode(&self, path: &Path) -> Result<(Identity, Metadata), EnforceError> {
         let unrecorded = || EnforceError::NotRecorded { path: path.to_owned() };
-        let Attached { enrolled, .. } = self.attached.as_ref().ok_or_else(unrecorded)?;
+        let Attached { enrolled, tid, .. } = self.attached.as_ref().ok_or_else(unrecorded)?;
         for _ in 0..TRIES {
             let before = enrolled.seq.load(Ordering::Acquire);
+            enrolled.tid.store(*tid, Ordering::Release);
             let metadata = fs::symlink_metadata(path)
                 .map_err(|source| EnforceError::Path { path: path.to_owned(), source })?;
             if enrolled.seq.load(Ordering::Acquire) == before {

@@ -106,6 +106,8 @@ enum aegis_object_flag {
 	AEGIS_OBJECT_FLOOR = 4,
 	/* A directory that is denied with everything below it. */
 	AEGIS_OBJECT_TREE = 8,
+	/* In volume 0: means only what snapshots hold of a file that is denied in its own subvolume. */
+	AEGIS_OBJECT_INHERITED = 16,
 };
 
 enum aegis_cgroup_flag {
@@ -126,7 +128,9 @@ enum aegis_feature {
 struct aegis_inode {
 	u64 ino;
 	u32 dev;
-	u32 pad;
+	/* On btrfs the subvolume, on overlayfs the device that the file lies on. 0: another file system, or not known; in
+     a rule: any. */
+	u32 volume;
 };
 
 /* What the policy says about one inode. */

@@ -15,6 +15,7 @@ struct dentry;
 
 struct super_block {
 	u32 s_dev;
+	unsigned long s_magic;
 	struct dentry *s_root;
 };
 
@@ -27,10 +28,31 @@ struct hlist_head {
 };
 
 struct inode {
+	u16 i_mode;
 	unsigned long i_ino;
 	u32 i_generation;
+	void *i_private;
 	struct super_block *i_sb;
 	struct hlist_head i_dentry;
+};
+
+struct btrfs_key {
+	u64 objectid;
+};
+
+struct btrfs_root_item {
+	u64 last_snapshot;
+	u64 otransid;
+};
+
+struct btrfs_root {
+	struct btrfs_root_item root_item;
+	struct btrfs_key root_key;
+};
+
+struct btrfs_inode {
+	struct btrfs_root *root;
+	struct inode vfs_inode;
 };
 
 struct qstr {
@@ -136,6 +158,18 @@ enum {
 	FMODE_READ = 0x1,
 	FMODE_WRITE = 0x2,
 	FMODE_EXEC = 0x20,
+};
+
+/* include/uapi/linux/stat.h */
+enum {
+	S_IFMT = 0170000,
+	S_IFDIR = 0040000,
+};
+
+/* include/uapi/linux/magic.h */
+enum {
+	BTRFS_SUPER_MAGIC = 0x9123683E,
+	OVERLAYFS_SUPER_MAGIC = 0x794c7630,
 };
 
 enum {

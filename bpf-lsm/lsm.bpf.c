@@ -13,6 +13,7 @@
  * compiles to arithmetic. The empty asm keeps clang from folding the branch.
  */
 #include "event.bpf.h"
+#include "identity.bpf.h"
 
 #define RETURN_VERDICT(denied)                                                                                         \
 	do {                                                                                                           \
@@ -32,13 +33,6 @@ RULE_SETS(tree_names, struct aegis_name, struct aegis_object);
 /* Filled by the enrolment program, mapped by the one enrolling. */
 struct aegis_enrolled enrolled SEC(".data.enrolled");
 
-static __always_inline void identify(struct aegis_inode *id, struct inode *inode)
-{
-	id->ino = inode->i_ino;
-	id->dev = inode->i_sb->s_dev;
-	id->pad = 0;
-}
-
 /* The canary is denied to the prover alone, at the hook under proof alone, in
  * every mode. */
 static __always_inline int is_canary(const struct aegis_inode *id, u32 hook)
@@ -47,27 +41,12 @@ static __always_inline int is_canary(const struct aegis_inode *id, u32 hook)
 	       control.prover_tgid == bpf_get_current_pid_tgid() >> 32;
 }
 
-static __always_inline struct aegis_object *find(void *set, const struct aegis_inode *id, u32 generation)
-{
-	struct aegis_object *object;
-
-	if (!set)
-		return NULL;
-	object = bpf_map_lookup_elem(set, id);
-	if (!object)
-		return NULL;
-	if (!(object->flags & AEGIS_OBJECT_ANY_GENERATION) && object->generation != generation)
-		return NULL;
-	return object;
-}
-
 static __always_inline struct aegis_object *find_inode(void *set, struct inode *inode)
 {
 	struct aegis_inode id = {};
+	u32 generation = identify_other(&id, inode);
 
-	id.ino = BPF_CORE_READ(inode, i_ino);
-	id.dev = BPF_CORE_READ(inode, i_sb, s_dev);
-	return find(set, &id, BPF_CORE_READ(inode, i_generation));
+	return find(set, &id, inode, generation);
 }
 
 /* The rule on the name of `dentry` in the directory `inode`. */
@@ -77,8 +56,7 @@ static __always_inline struct aegis_object *find_in(void *set, struct inode *ino
 
 	if (!set)
 		return NULL;
-	key.directory.ino = BPF_CORE_READ(inode, i_ino);
-	key.directory.dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	identify_other(&key.directory, inode);
 	if (bpf_probe_read_kernel_str(key.name, sizeof(key.name), BPF_CORE_READ(dentry, d_name.name)) <= 0)
 		return NULL;
 	return bpf_map_lookup_elem(set, &key);
@@ -210,12 +188,12 @@ struct match {
 
 /* By inode, then by name, then by tree; then by cgroup, which is looked at only once something has matched. */
 static __always_inline void match(struct match *match, u32 slot, struct path *path, struct inode *inode,
-				  const struct aegis_inode *id, u32 op)
+				  const struct aegis_inode *id, u32 generation, u32 op)
 {
 	/* Read before `slot` lies in memory as the key of lookups: from there the verifier would not know its bounds. */
 	u32 features = control.slots[slot].features, tree_ops = control.slots[slot].tree_ops, key = slot, cgroup;
 	void *inodes = bpf_map_lookup_elem(&objects, &key);
-	struct aegis_object *object = find(inodes, id, inode->i_generation);
+	struct aegis_object *object = find(inodes, id, inode, generation);
 
 	if (object && object->flags & AEGIS_OBJECT_FLOOR)
 		op &= AEGIS_OP_WRITE;
@@ -268,7 +246,7 @@ static __always_inline int check_inode(struct inode *inode, struct path *path, u
 	struct match found = {};
 	u32 slot = slot_of(active), asked;
 
-	identify(&why.inode, inode);
+	why.generation = identify(&why.inode, inode);
 	if (is_canary(&why.inode, hook))
 		return 1;
 	asked = is_asked(&why.inode, hook);
@@ -278,14 +256,13 @@ static __always_inline int check_inode(struct inode *inode, struct path *path, u
 	} else if (!active || mode == AEGIS_MODE_OFF) {
 		return 0;
 	}
-	match(&found, slot, path, inode, &why.inode, op);
+	match(&found, slot, path, inode, &why.inode, why.generation, op);
 	if (asked) {
 		answer(&found, hook);
 		return 1;
 	}
 	if (!found.denied)
 		return 0;
-	why.generation = inode->i_generation;
 	why.rule = found.rule;
 	why.flags = found.flags;
 	why.policy_generation = active >> 8;
@@ -416,8 +393,7 @@ int inode_getattr(u64 *ctx)
 
 	if (enrolled.tid == (u32)bpf_get_current_pid_tgid()) {
 		inode = path->dentry->d_inode;
-		identify(&enrolled.inode, inode);
-		enrolled.generation = inode->i_generation;
+		enrolled.generation = identify(&enrolled.inode, inode);
 		enrolled.seq += 1;
 		/* Once: overlayfs goes on to ask for the file below (until v6.7, 8a924db2d7b5), and that is another one. */
 		enrolled.tid = 0;

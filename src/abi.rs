@@ -32,7 +32,7 @@ macro_rules! plain {
 
 plain! {
     /// `struct aegis_inode`
-    struct Inode { ino: u64, dev: u32, pad: u32 }
+    struct Inode { ino: u64, dev: u32, volume: u32 }
     /// `struct aegis_object`
     struct Object { generation: u32, flags: u32, rule: u32, ops: u32 }
     /// `struct aegis_cgroup`
@@ -168,7 +168,7 @@ pub struct Question {
 pub struct InodeCell {
     pub ino: AtomicU64,
     pub dev: AtomicU32,
-    pub pad: AtomicU32,
+    pub volume: AtomicU32,
 }
 
 /// `struct aegis_enrolled`, as mapped.

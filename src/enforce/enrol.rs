@@ -161,7 +161,7 @@ impl Enroller {
             let inode = abi::Inode {
                 ino: enrolled.inode.ino.load(Ordering::Acquire),
                 dev: enrolled.inode.dev.load(Ordering::Acquire),
-                pad: 0,
+                volume: enrolled.inode.volume.load(Ordering::Acquire),
             };
             let generation = enrolled.generation.load(Ordering::Acquire);
             return Ok((Identity { inode, generation }, metadata));

@@ -161,7 +161,7 @@ mod tests {
             mode: abi::MODE_ENFORCE,
             rule: 7,
             error: 1,
-            inode: abi::Inode { ino: 42, dev: 8 << 20 | 1, pad: 0 },
+            inode: abi::Inode { ino: 42, dev: 8 << 20 | 1, volume: 0 },
             path_len: u32::try_from(path.len()).unwrap_or(0),
             exe_len: u32::try_from(exe.len()).unwrap_or(0),
             comm: *b"cat\0............",

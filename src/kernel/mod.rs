@@ -6,6 +6,7 @@
 
 mod host;
 mod trial;
+mod types;
 
 use std::{collections::BTreeMap, fmt, io, path::Path};
 
@@ -188,9 +189,9 @@ impl fmt::Debug for Kernel {
 }
 
 impl Kernel {
-    /// The kernel's type information; read once.
+    /// The kernel's type information, with that of btrfs where it is a module; read once.
     pub fn btf(&self) -> Result<&Btf, BtfError> {
-        self.btf.get_or_try_init(Btf::from_sys_fs)
+        self.btf.get_or_try_init(types::read)
     }
 
     /// The program that tells a process how the first pid namespace numbers it; loaded once.

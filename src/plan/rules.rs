@@ -127,14 +127,6 @@ pub enum RulesError {
         /// What the rule names.
         rule: String,
     },
-    /// Two rules of one device and inode number name different generations.
-    #[error("line {line}: {} changed while the policy was applied", .path.display())]
-    Changed {
-        /// Line of the rule.
-        line: u32,
-        /// The path.
-        path: PathBuf,
-    },
 }
 
 /// How deep a tree may begin: half of what a decision walks, so that as much is left for what is below it.
@@ -149,13 +141,13 @@ pub fn build(policy: &Policy, found: &Found, accept: Accept) -> Result<RuleSet, 
     let mut sets = Sets::default();
     for (rule, answer) in policy.paths.iter().zip(&found.paths) {
         check(rule, answer, found, accept)?;
-        if !sets.path(object(rule), answer, &rule.path) {
-            return Err(RulesError::Changed { line: rule.line, path: rule.path.clone() });
-        }
+        sets.path(object(rule), answer, &rule.path);
     }
     for rule in &policy.inodes {
-        let inode = abi::Inode { ino: rule.ino, dev: rule.dev.kernel(), pad: 0 };
-        let on_floor = |file: &PathIdentity| file.identity.is_some_and(|identity| identity.inode == inode);
+        let inode = abi::Inode { ino: rule.ino, dev: rule.dev.kernel(), volume: 0 };
+        let on_floor = |file: &PathIdentity| {
+            file.identity.is_some_and(|identity| abi::Inode { volume: 0, ..identity.inode } == inode)
+        };
         if !accept.critical && rule.ops.intersects(FLOOR_KEEPS) && found.floor.iter().any(on_floor) {
             let rule_text = format!("the inode {}:{}", rule.dev, rule.ino);
             return Err(RulesError::Critical { line: rule.line, rule: rule_text });
@@ -231,17 +223,15 @@ struct Sets {
 }
 
 impl Sets {
-    /// Adds a path rule; `false` when two answers contradict each other about one inode.
-    fn path(&mut self, object: abi::Object, answer: &PathIdentity, written: &Path) -> bool {
-        let mut sound = true;
+    /// Adds a path rule.
+    fn path(&mut self, object: abi::Object, answer: &PathIdentity, written: &Path) {
         if let Some(Identity { inode, generation }) = answer.identity {
-            sound &= self.inode(inode, abi::Object { generation, ..object });
+            self.inode(inode, abi::Object { generation, ..object });
         }
         for place in &answer.places {
-            sound &= by_name(&mut self.objects, &mut self.names, place, object);
+            by_name(&mut self.objects, &mut self.names, place, object);
         }
         self.traced(object, answer, written);
-        sound
     }
 
     /// Adds a path for the tracepoint tier: as it was written, and without its links.
@@ -282,11 +272,13 @@ impl Sets {
         }
     }
 
-    fn inode(&mut self, inode: abi::Inode, new: abi::Object) -> bool {
-        add(&mut self.objects, inode, new)
+    fn inode(&mut self, inode: abi::Inode, new: abi::Object) {
+        add(&mut self.objects, inode, new);
     }
 
-    fn finish(self, scope: u32) -> RuleSet {
+    fn finish(mut self, scope: u32) -> RuleSet {
+        across_volumes(&mut self.objects);
+        across_volumes(&mut self.trees);
         let used = |empty: bool, feature| if empty { 0 } else { feature };
         let names = used(self.names.is_empty(), abi::FEATURE_NAMES);
         let trees = used(self.prefixes.is_empty(), abi::FEATURE_TREES);
@@ -304,20 +296,44 @@ impl Sets {
     }
 }
 
-/// Adds what is said about an inode: operations and flags unite, the first rule gives the id. `false` when
-/// generations contradict.
-fn add(inodes: &mut Inodes, inode: abi::Inode, new: abi::Object) -> bool {
+/// Adds what is said about an inode: operations and flags unite, the first rule gives the id. Two generations of one
+/// number are two files where volumes cannot be told apart, and one after the other where a file was replaced just now:
+/// both are meant, and the floor keeps neither, as it could be the wrong one.
+fn add(inodes: &mut Inodes, inode: abi::Inode, new: abi::Object) {
     let object = inodes.entry(inode).or_insert(new);
-    let any = (object.flags | new.flags) & abi::OBJECT_ANY_GENERATION != 0;
-    if !any && object.generation != new.generation {
-        return false;
+    object.flags |= new.flags;
+    if object.flags & abi::OBJECT_ANY_GENERATION == 0 && object.generation != new.generation {
+        object.flags |= abi::OBJECT_ANY_GENERATION;
+        object.flags &= !abi::OBJECT_FLOOR;
     }
     if object.rule == 0 {
         object.rule = new.rule;
     }
     object.ops |= new.ops;
-    object.flags |= new.flags;
-    true
+}
+
+/// Completes what is said about files of which the programs look at their own volume first, and at volume 0 when nothing
+/// is there. A rule on numbers alone means every volume; and what a snapshot holds of a denied file is denied as well, or
+/// whoever may make one could read it there.
+fn across_volumes(inodes: &mut Inodes) {
+    let exact: Vec<_> = inodes.iter().filter(|(inode, _)| inode.volume != 0).map(|(i, o)| (*i, *o)).collect();
+    let mut inherited = Inodes::new();
+    for (inode, object) in exact {
+        let any = abi::Inode { volume: 0, ..inode };
+        if let Some(numbers) = inodes.get(&any).copied() {
+            let flags = numbers.flags & !abi::OBJECT_ANY_GENERATION;
+            add(inodes, inode, abi::Object { generation: object.generation, flags, ..numbers });
+        }
+        if object.ops != 0 {
+            let flags = object.flags & !(abi::OBJECT_NAMES | abi::OBJECT_FLOOR);
+            add(&mut inherited, any, abi::Object { flags, ..object });
+        }
+    }
+    for (inode, object) in inherited {
+        // Beside a rule on numbers alone, it holds wherever that does.
+        let flags = if inodes.contains_key(&inode) { 0 } else { abi::OBJECT_INHERITED };
+        add(inodes, inode, abi::Object { flags: object.flags | flags, ..object });
+    }
 }
 
 /// Adds what is said about a name, and marks its directory as one that holds such names.
@@ -326,11 +342,11 @@ fn by_name(
     names: &mut BTreeMap<abi::Name, abi::Object>,
     place: &Place,
     object: abi::Object,
-) -> bool {
+) {
     let Place { directory: Identity { inode, generation }, name } = place;
     let mut key = abi::Name { directory: *inode, ..abi::Name::default() };
     // A name that does not fit cannot exist: the kernel's limit is one byte less than the key's room.
-    let Some(room) = key.name.get_mut(..name.len()) else { return true };
+    let Some(room) = key.name.get_mut(..name.len()) else { return };
     room.copy_from_slice(name);
     let entry = names.entry(key).or_insert(object);
     entry.ops |= object.ops;
@@ -339,7 +355,7 @@ fn by_name(
         entry.rule = object.rule;
     }
     let flags = abi::OBJECT_NAMES;
-    add(inodes, *inode, abi::Object { generation: *generation, flags, rule: 0, ops: 0 })
+    add(inodes, *inode, abi::Object { generation: *generation, flags, rule: 0, ops: 0 });
 }
 
 /// A trie gives the longest beginning alone: each gets the operations of those that hold it as well.
@@ -379,7 +395,7 @@ mod tests {
     }
 
     fn identity(ino: u64) -> Identity {
-        Identity { inode: abi::Inode { ino, dev: 1, pad: 0 }, generation: 9 }
+        Identity { inode: abi::Inode { ino, dev: 1, volume: 0 }, generation: 9 }
     }
 
     fn at(ino: u64, directory: u64, name: &str) -> PathIdentity {
@@ -414,6 +430,48 @@ mod tests {
         let rules = build(&policy(text), &paths(&[at(5, 2, "a"), at(2, 1, "d")]), STRICT).expect("rules");
         let both = rules.objects.iter().find(|(inode, _)| inode.ino == 2).expect("the directory").1;
         assert_eq!((both.rule, both.ops, both.flags), (2, abi::OP_READ, abi::OBJECT_NAMES));
+    }
+
+    #[test]
+    fn a_rule_in_a_subvolume_holds_for_what_snapshots_take_of_it() {
+        let inode = |volume| abi::Inode { ino: 5, dev: 1, volume };
+        let object = |rule, ops| abi::Object { generation: 9, flags: 0, rule, ops };
+        let mut inodes = Inodes::from([(inode(256), object(1, abi::OP_READ))]);
+        across_volumes(&mut inodes);
+        assert_eq!(
+            inodes[&inode(0)],
+            abi::Object { flags: abi::OBJECT_INHERITED, ..object(1, abi::OP_READ) }
+        );
+        // A second one of the same number: any of its generations, as one entry can hold one alone.
+        let other = abi::Object { generation: 8, ..object(2, abi::OP_EXEC) };
+        let mut inodes = Inodes::from([(inode(256), object(1, abi::OP_READ)), (inode(257), other)]);
+        across_volumes(&mut inodes);
+        let both = inodes[&inode(0)];
+        assert_eq!(both.flags, abi::OBJECT_INHERITED | abi::OBJECT_ANY_GENERATION);
+        assert_eq!(both.ops, abi::OP_READ | abi::OP_EXEC);
+        assert_eq!(inodes[&inode(257)], other);
+    }
+
+    #[test]
+    fn a_rule_on_numbers_holds_in_every_volume() {
+        let inode = |volume| abi::Inode { ino: 5, dev: 1, volume };
+        let exact = abi::Object { generation: 9, flags: 0, rule: 1, ops: abi::OP_READ };
+        let flags = abi::OBJECT_ANY_GENERATION;
+        let numbers = abi::Object { generation: 0, flags, rule: 2, ops: abi::OP_EXEC };
+        let mut inodes = Inodes::from([(inode(256), exact), (inode(0), numbers)]);
+        across_volumes(&mut inodes);
+        assert_eq!(inodes[&inode(256)], abi::Object { ops: abi::OP_READ | abi::OP_EXEC, ..exact });
+        assert_eq!((inodes[&inode(0)].flags, inodes[&inode(0)].rule), (flags, 2));
+    }
+
+    #[test]
+    fn two_generations_of_a_number_are_both_denied() {
+        let text = "version=2\n[deny_path]\n/d/a read\n/d/b exec\n";
+        let other = Some(Identity { generation: 8, ..identity(5) });
+        let found = paths(&[at(5, 2, "a"), PathIdentity { identity: other, ..at(5, 2, "b") }]);
+        let rules = build(&policy(text), &found, STRICT).expect("rules");
+        let both = rules.objects.iter().find(|(inode, _)| inode.ino == 5).expect("the inode").1;
+        assert_eq!((both.flags, both.ops), (abi::OBJECT_ANY_GENERATION, abi::OP_READ | abi::OP_EXEC));
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub const RUN_FILE: &str = "/etc/aegis-run";
 pub const AGENT: &str = "/sbin/aegisbpf";
 /// Kernel parameter that names the row of checks to run.
 pub const PARAM_ROW: &str = "aegis.row";
+/// Kernel parameter with the comma-separated beginnings of the ids of the checks to run; without it, all are run.
+pub const PARAM_CHECKS: &str = "aegis.checks";
 /// Kernel parameter that asks for a prompt; its value is the terminal's size as `ROWSxCOLUMNS`.
 pub const PARAM_SHELL: &str = "aegis.shell";
 /// Kernel parameter with the comma-separated names of mounts to leave out.
@@ -18,6 +20,11 @@ pub const PARAM_NOMOUNT: &str = "aegis.nomount";
 /// Stands before the exit line of a single command. That command's own output is raw and may end without a
 /// newline, so the line needs a mark that ordinary output does not contain.
 pub const RECORD_MARK: char = '\x1e';
+
+/// Whether a check is among those that are wanted: its id begins with one of the words, or there are none.
+pub fn is_chosen(id: &str, words: &[impl AsRef<str>]) -> bool {
+    words.is_empty() || words.iter().any(|word| id.starts_with(word.as_ref()))
+}
 
 /// One line of the report.
 #[derive(Clone, Debug, PartialEq, Eq)]

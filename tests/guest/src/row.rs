@@ -3,7 +3,7 @@
 use crate::boot::Boot;
 use crate::checks::{self, Ctx};
 use crate::report;
-use guest::Line;
+use guest::{Line, PARAM_CHECKS, is_chosen};
 use std::error::Error;
 use std::process::ExitCode;
 
@@ -23,7 +23,8 @@ pub(crate) fn main(name: &str) -> ExitCode {
     };
     let ctx = Ctx { boot };
     let (mut passed, mut failed) = (0, 0);
-    for check in checks {
+    let chosen: Vec<String> = ctx.boot.list(PARAM_CHECKS).into_iter().map(str::to_owned).collect();
+    for check in checks.into_iter().filter(|check| is_chosen(check.id, &chosen)) {
         report::send(&Line::Run(check.id.to_owned()));
         match (check.run)(&ctx) {
             Ok(()) => {
@@ -40,7 +41,7 @@ pub(crate) fn main(name: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

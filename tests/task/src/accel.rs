@@ -48,6 +48,7 @@ fn trial(logs: &Path, kernel: &Kernel, guest: &Path) -> Result<bool> {
     let machine = Machine {
         image: kernel.image(),
         initrd: initramfs.path(),
+        disks: Vec::new(),
         lsm: "capability".to_owned(),
         params: Vec::new(),
         memory_mib: 1024,

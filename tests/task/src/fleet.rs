@@ -103,8 +103,8 @@ fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<Verdict> {
         Ok(kernel) => kernel,
         Err(error) => bail!("{error:#}"),
     };
-    let expected = expected(rig, ready.row.checks)?;
-    let (machine, _initramfs) = rig.machine(kernel, &ready.row.setup)?;
+    let expected = expected(rig, &ready.row)?;
+    let (machine, _media) = rig.machine(kernel, &ready.row.setup)?;
     let mut lines = Lines { rest: Vec::new(), lines: Vec::new() };
     let end = machine.run(options.limit, &mut |bytes| {
         for line in lines.take(bytes) {
@@ -119,7 +119,8 @@ fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<Verdict> {
 }
 
 /// The ids that the guest has for a row, asked on this host: what is not asked for cannot be missed.
-fn expected(rig: &Rig, checks: &str) -> Result<Vec<String>> {
+fn expected(rig: &Rig, row: &Row) -> Result<Vec<String>> {
+    let checks = row.checks;
     let output = Command::new(&rig.guest).args(["--list", checks]).output();
     let output = output.with_context(|| format!("cannot start {}", rig.guest.display()))?;
     if !output.status.success() {
@@ -128,7 +129,8 @@ fn expected(rig: &Rig, checks: &str) -> Result<Vec<String>> {
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }
-    Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+    let ids = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(ids.lines().filter(|id| guest::is_chosen(id, &row.chosen)).map(str::to_owned).collect())
 }
 
 /// Puts the lines of the report together from the pieces that arrive.

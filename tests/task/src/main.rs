@@ -9,6 +9,7 @@ mod artifacts;
 mod cmd;
 mod console;
 mod cpio;
+mod disks;
 mod fleet;
 mod initramfs;
 mod kernels;

@@ -2,7 +2,7 @@
 
 use crate::kernels::{self, Selector};
 use crate::rig::{LSM_WITH_BPF, LSM_WITHOUT_BPF, Setup};
-use guest::{PARAM_NOMOUNT, PARAM_ROW};
+use guest::{PARAM_CHECKS, PARAM_NOMOUNT, PARAM_ROW};
 
 /// On which kernels a row runs.
 enum On {
@@ -22,6 +22,8 @@ struct Template {
     checks: &'static str,
     nomount: &'static [&'static str],
     modules: &'static [&'static str],
+    /// A disk with each file system.
+    disks: bool,
     params: &'static [&'static str],
     memory_mib: u32,
     smp: u32,
@@ -35,14 +37,19 @@ const PLAIN: Template = Template {
     checks: "rig",
     nomount: &[],
     modules: &[],
+    disks: false,
     params: &[],
     memory_mib: 1536,
     smp: 2,
 };
 
+/// Every file system whose inodes a policy has to be right about.
+const ENFORCE: Template =
+    Template { checks: "enforce", modules: &["overlay", "loop", "xfs", "btrfs"], disks: true, ..PLAIN };
+
 const TEMPLATES: [Template; 3] = [
-    Template { name: "lsm", checks: "enforce", ..PLAIN },
-    Template { name: "no-lsm", lsm: LSM_WITHOUT_BPF, checks: "enforce", ..PLAIN },
+    Template { name: "lsm", ..ENFORCE },
+    Template { name: "no-lsm", lsm: LSM_WITHOUT_BPF, ..ENFORCE },
     Template { name: "rig", on: On::Newest, modules: &["overlay", "loop", "xfs", "btrfs"], ..PLAIN },
 ];
 
@@ -53,6 +60,8 @@ pub(crate) struct Row {
     /// The part of the name behind the kernel.
     pub(crate) suffix: &'static str,
     pub(crate) checks: &'static str,
+    /// Beginnings of the ids of the checks that are wanted; none: all are.
+    pub(crate) chosen: Vec<String>,
     pub(crate) setup: Setup,
 }
 
@@ -60,6 +69,18 @@ pub(crate) struct Row {
 pub(crate) fn rows() -> Vec<Row> {
     let kernels = kernels::all();
     kernels.iter().flat_map(|kernel| TEMPLATES.iter().filter_map(|template| row(kernel, template))).collect()
+}
+
+/// Every row, with those checks alone whose id begins with one of these words.
+pub(crate) fn rows_of(chosen: &[String]) -> Vec<Row> {
+    let mut rows = rows();
+    if !chosen.is_empty() {
+        for row in &mut rows {
+            row.setup.params.push(format!("{PARAM_CHECKS}={}", chosen.join(",")));
+            row.chosen = chosen.to_vec();
+        }
+    }
+    rows
 }
 
 fn row(kernel: &Selector, template: &Template) -> Option<Row> {
@@ -76,11 +97,18 @@ fn row(kernel: &Selector, template: &Template) -> Option<Row> {
         lsm: template.lsm.to_owned(),
         params,
         modules: template.modules.iter().map(|&name| name.to_owned()).collect(),
+        disks: template.disks,
         memory_mib: template.memory_mib,
         smp: template.smp,
         run: None,
     };
-    Some(Row { kernel: kernel.clone(), suffix: template.name, checks: template.checks, setup })
+    Some(Row {
+        kernel: kernel.clone(),
+        suffix: template.name,
+        checks: template.checks,
+        chosen: Vec::new(),
+        setup,
+    })
 }
 
 impl Row {

@@ -14,8 +14,9 @@ pub(crate) struct Module {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// The modules `names` and all they need, dependencies first. What is built into the kernel is left out.
-pub(crate) fn closure(directory: &Path, names: &[String]) -> Result<Vec<Module>> {
+/// The modules `names`, and of `maybe` those that there are, and all they need, dependencies first. What is built into
+/// the kernel is left out.
+pub(crate) fn closure(directory: &Path, names: &[String], maybe: &[&str]) -> Result<Vec<Module>> {
     let mut loader = Loader {
         index: index(directory)?,
         builtin: builtin(directory),
@@ -27,6 +28,9 @@ pub(crate) fn closure(directory: &Path, names: &[String]) -> Result<Vec<Module>>
         if !found {
             bail!("{} has no module {name}", directory.display());
         }
+    }
+    for name in maybe {
+        loader.add(name)?;
     }
     Ok(loader.order)
 }

@@ -2,6 +2,7 @@
 
 use crate::accel;
 use crate::artifacts;
+use crate::disks::{self, Disk};
 use crate::initramfs::{Content, Initramfs};
 use crate::kernels::Kernel;
 use crate::modules;
@@ -24,10 +25,19 @@ pub(crate) struct Setup {
     pub(crate) lsm: String,
     pub(crate) params: Vec<String>,
     pub(crate) modules: Vec<String>,
+    /// Give it a disk with each file system.
+    pub(crate) disks: bool,
     pub(crate) memory_mib: u32,
     pub(crate) smp: u32,
     /// A command for the shell, instead of a row of checks.
     pub(crate) run: Option<String>,
+}
+
+/// What a VM boots from, in memory.
+#[derive(Debug)]
+pub(crate) struct Media {
+    _initramfs: Initramfs,
+    _disks: Vec<Disk>,
 }
 
 /// Everything that is made once.
@@ -60,15 +70,18 @@ impl Rig {
         Ok(accel)
     }
 
-    /// A VM ready to boot. Its initramfs goes away with the second value.
-    pub(crate) fn machine(&self, kernel: &Kernel, setup: &Setup) -> Result<(Machine, Initramfs)> {
-        let modules = modules::closure(&kernel.modules(), &setup.modules)?;
+    /// A VM ready to boot. What it boots from goes away with the second value.
+    pub(crate) fn machine(&self, kernel: &Kernel, setup: &Setup) -> Result<(Machine, Media)> {
+        let drivers = if setup.disks { disks::DRIVERS.as_slice() } else { &[] };
+        let modules = modules::closure(&kernel.modules(), &setup.modules, drivers)?;
+        let disks = if setup.disks { disks::make()? } else { Vec::new() };
         let run = setup.run.as_deref();
         let content = Content { guest: &self.guest, agent: &self.agent, modules: &modules, run };
         let initramfs = Initramfs::build(&content)?;
         let machine = Machine {
             image: kernel.image(),
             initrd: initramfs.path(),
+            disks: disks.iter().map(|disk| (disk.name, disk.path())).collect(),
             lsm: setup.lsm.clone(),
             params: setup.params.clone(),
             memory_mib: setup.memory_mib,
@@ -77,6 +90,6 @@ impl Rig {
             console: vm::console_path(&self.logs, &setup.name),
             trial: false,
         };
-        Ok((machine, initramfs))
+        Ok((machine, Media { _initramfs: initramfs, _disks: disks }))
     }
 }

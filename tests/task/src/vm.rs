@@ -27,6 +27,8 @@ pub(crate) enum Accel {
 pub(crate) struct Machine {
     pub(crate) image: PathBuf,
     pub(crate) initrd: PathBuf,
+    /// Each with the name that the guest finds it by.
+    pub(crate) disks: Vec<(&'static str, PathBuf)>,
     pub(crate) lsm: String,
     /// More kernel parameters.
     pub(crate) params: Vec<String>,
@@ -65,6 +67,11 @@ impl Machine {
         command.arg("-smp").arg(self.smp.to_string()).arg("-m").arg(self.memory_mib.to_string());
         command.arg("-kernel").arg(&self.image).arg("-initrd").arg(&self.initrd);
         command.arg("-append").arg(self.cmdline());
+        for (name, path) in &self.disks {
+            // What the guest writes is dropped when the file behind the path is.
+            command.arg("-drive").arg(format!("if=none,id={name},format=raw,file={}", path.display()));
+            command.arg("-device").arg(format!("virtio-blk-pci,drive={name},serial={name}"));
+        }
         command.arg("-serial").arg(format!("file:{}", self.console.display()));
         command.args(["-serial", port]);
         // Should qemu itself crash, a core file does not end up in the tree.

@@ -88,11 +88,12 @@ fn in_vm(agent: &Path, out: &mut dyn Write) -> Result<i32> {
         lsm: LSM_WITH_BPF.to_owned(),
         params: Vec::new(),
         modules: Vec::new(),
+        disks: false,
         memory_mib: 1536,
         smp: 2,
         run: Some(format!("{plain}{} demo", guest::AGENT)),
     };
-    let (machine, _initramfs) = rig.machine(&kernel, &setup)?;
+    let (machine, _media) = rig.machine(&kernel, &setup)?;
     single::run(&machine, LIMIT, out)
 }
 

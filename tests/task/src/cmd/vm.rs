@@ -21,6 +21,7 @@ const LIMIT: u64 = 600;
 
 /// Options of `vm`. Without `--run` and `--shell` it runs the matrix.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each switch of the command line")]
 #[command(group(clap::ArgGroup::new("one").args(["run", "shell"])))]
 pub(crate) struct Args {
     /// Run one command in a guest, and end with its exit status
@@ -38,6 +39,9 @@ pub(crate) struct Args {
     /// Load this kernel module and what it needs
     #[arg(long = "module", requires = "one", value_name = "NAME")]
     modules: Vec<String>,
+    /// Give it a disk with ext4, one with xfs and one with btrfs (in this order vda, vdb and vdc)
+    #[arg(long, requires = "one")]
+    disks: bool,
     /// Leave this mount out, for example bpffs
     #[arg(long, requires = "one", value_name = "NAME")]
     nomount: Vec<String>,
@@ -53,6 +57,9 @@ pub(crate) struct Args {
     /// Run only these rows: 6.12/lsm, or all of a kernel (6.12), or all of a kind (lsm)
     #[arg(long = "row", conflicts_with = "one", value_name = "NAME")]
     rows: Vec<String>,
+    /// Run only the checks whose id begins with this
+    #[arg(long = "check", conflicts_with = "one", value_name = "PREFIX")]
+    checks: Vec<String>,
     /// VMs at a time
     #[arg(long, conflicts_with = "one", value_name = "N")]
     jobs: Option<usize>,
@@ -85,7 +92,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     }
     let jobs = args.jobs.unwrap_or_else(default_jobs);
     let verbose = args.verbose || !args.rows.is_empty();
-    let ready = fleet::prepare(&Store::open()?, matrix::rows(), &args.rows)?;
+    let ready = fleet::prepare(&Store::open()?, matrix::rows_of(&args.checks), &args.rows)?;
     let mut rig = Rig::new(args.binary.as_deref(), args.accel)?;
     Ok(fleet::run(&mut rig, &ready, &Options { jobs, limit, verbose })?.finish())
 }
@@ -118,7 +125,7 @@ fn single(args: &Args, limit: Duration) -> Result<ExitCode> {
     let kernel = Store::open()?.get(&selector)?;
     let mut rig = Rig::new(args.binary.as_deref(), args.accel)?;
     rig.settle_accel(&kernel)?;
-    let (machine, _initramfs) = rig.machine(&kernel, &setup(args))?;
+    let (machine, _media) = rig.machine(&kernel, &setup(args))?;
     if args.shell {
         eprintln!("{} with lsm={}; Ctrl-A x ends it", kernel.release.uname(), args.lsm);
         let status = machine.interactive()?;
@@ -142,6 +149,7 @@ fn setup(args: &Args) -> Setup {
         lsm: args.lsm.clone(),
         params,
         modules: args.modules.clone(),
+        disks: args.disks,
         memory_mib: args.memory,
         smp: args.smp,
         run: args.run.clone(),

@@ -10,6 +10,7 @@
 mod boot;
 mod checks;
 mod enter;
+mod files;
 mod init;
 mod mounts;
 mod report;

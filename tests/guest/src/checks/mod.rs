@@ -2,6 +2,7 @@
 
 mod agent;
 mod enforce;
+mod filesystems;
 mod life;
 mod policy;
 mod refusals;
@@ -51,8 +52,15 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
     match name {
         "rig" => Some([smoke::CHECKS.as_slice(), &rig::CHECKS].concat()),
         "enforce" => Some(
-            [smoke::CHECKS.as_slice(), &enforce::CHECKS, &life::CHECKS, &policy::CHECKS, &refusals::CHECKS]
-                .concat(),
+            [
+                smoke::CHECKS.as_slice(),
+                &enforce::CHECKS,
+                &filesystems::CHECKS,
+                &life::CHECKS,
+                &policy::CHECKS,
+                &refusals::CHECKS,
+            ]
+            .concat(),
         ),
         _ => None,
     }

@@ -5,6 +5,8 @@
 //! the next one here removes what is left of the attempt.
 
 use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -48,10 +50,8 @@ pub struct Live {
 impl Live {
     /// Looks for pins, then for an agent without pins. `None`: nothing is in force.
     pub fn find(dirs: &Dirs) -> Result<Option<Self>, AgentError> {
-        let pins = Pins::below(&dirs.bpffs);
-        pins.check()?;
-        if let Some(pinned) = pins.look()? {
-            return Ok(Some(Self { bank: pinned.bank, pins: Some(pins) }));
+        if let Some(pinned) = Self::pinned(dirs)? {
+            return Ok(Some(pinned));
         }
         let run_dir = RunDir::at(&dirs.run);
         let ids = run_dir.read().filter(|_| run_dir.agent_alive()).map(|status| status.maps);
@@ -59,6 +59,12 @@ impl Live {
             Some(ids) if !ids.is_empty() => Ok(Some(Self { bank: Bank::of_agent(&ids)?, pins: None })),
             _ => Ok(None),
         }
+    }
+
+    fn pinned(dirs: &Dirs) -> Result<Option<Self>, AgentError> {
+        let pins = Pins::below(&dirs.bpffs);
+        pins.check()?;
+        Ok(pins.look()?.map(|pinned| Self { bank: pinned.bank, pins: Some(pins) }))
     }
 
     /// Where the programs are pinned.
@@ -124,7 +130,16 @@ impl Change {
     /// Takes the right, for which it waits a little, and puts in order what was left by one who was interrupted.
     pub fn begin(dirs: &Dirs, patience: Duration) -> Result<Self, AgentError> {
         let store = Store::at(&dirs.state).lock(patience)?.ok_or(AgentError::Changing)?;
-        let live = Live::find(dirs)?;
+        Self::with(dirs, store, Live::find(dirs)?)
+    }
+
+    /// The same for the agent itself, before it is at work: nothing but pins can be in force.
+    pub(super) fn begin_run(dirs: &Dirs, patience: Duration) -> Result<Self, AgentError> {
+        let store = Store::at(&dirs.state).lock(patience)?.ok_or(AgentError::Changing)?;
+        Self::with(dirs, store, Live::pinned(dirs)?)
+    }
+
+    fn with(dirs: &Dirs, store: Writer, live: Option<Live>) -> Result<Self, AgentError> {
         if let Some(live) = &live {
             live.bank.settle();
         }
@@ -419,10 +434,11 @@ pub fn policy_state(now: &InForce, record: Option<&Record>) -> Option<PolicyStat
 /// Cgroups that have another id by now: made anew under the same path, made at last, or gone. Until the policy is
 /// applied again, rules follow the old ids.
 pub(super) fn moved_cgroups(record: &Record) -> Vec<String> {
-    let now = |path: &Path| crate::enforce::find_cgroup(path).ok().flatten().map(|(_, id)| id);
+    // The inode number of its directory is the id of a cgroup (kernel v5.5, `743210386c03`).
+    let now = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.ino());
     let moved = record.cgroups.iter().filter_map(|cgroup| {
         let path = cgroup.path.display();
-        match (cgroup.id, now(&cgroup.path)) {
+        match (cgroup.id, now(&cgroup.at)) {
             (Some(old), Some(new)) if old != new => Some(format!("the cgroup {path} was made anew")),
             (None, Some(_)) => Some(format!("the cgroup {path} exists by now")),
             (Some(_), None) => Some(format!("the cgroup {path} is gone")),

@@ -63,7 +63,7 @@ pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentErro
     let lock = run_dir.lock().map_err(|source| AgentError::Directory { path: dirs.run.clone(), source })?;
     let _lock = lock.ok_or(AgentError::Busy)?;
     make_state_dir(&dirs.state)?;
-    let change = Change::begin(dirs, PATIENCE)?;
+    let change = Change::begin_run(dirs, PATIENCE)?;
     let mut begin = change.choose(file)?;
     let kernel = Kernel::default();
     let answers = kernel.probe(&dirs.bpffs);

@@ -53,9 +53,9 @@ fn ids(entries: &[CgroupEntry], named: &mut Vec<Cgroup>) -> Result<Vec<u64>, Age
         match &entry.cgroup {
             CgroupRef::Id(id) => ids.push(*id),
             CgroupRef::Path(path) => {
-                let id = enforce::find_cgroup(path)?.map(|(_, id)| id);
+                let (at, id) = enforce::find_cgroup(path)?.unzip();
                 ids.extend(id);
-                named.push(Cgroup { path: path.clone(), id });
+                named.push(Cgroup { path: path.clone(), at: at.unwrap_or_else(|| path.clone()), id });
             }
         }
     }

@@ -278,7 +278,6 @@ impl Sets {
 
     fn finish(mut self, scope: u32) -> RuleSet {
         across_volumes(&mut self.objects);
-        across_volumes(&mut self.trees);
         let used = |empty: bool, feature| if empty { 0 } else { feature };
         let names = used(self.names.is_empty(), abi::FEATURE_NAMES);
         let trees = used(self.prefixes.is_empty(), abi::FEATURE_TREES);

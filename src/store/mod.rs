@@ -76,6 +76,8 @@ pub enum StoreError {
 pub struct Cgroup {
     /// Its path in the policy.
     pub path: PathBuf,
+    /// Where it was found, or would be.
+    pub at: PathBuf,
     /// Its id; `None`: there was no such cgroup.
     pub id: Option<u64>,
 }

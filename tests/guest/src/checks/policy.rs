@@ -334,8 +334,9 @@ fn tracepoint(_: &Ctx) -> Result<(), CheckError> {
     readable(&format!("{dir}/tree/f"), 0)?;
     agent.event("would_deny", &[&place.neighbour, "\"rule\":1"])?;
     agent.event("would_deny", &[&format!("{dir}/tree/f"), "\"rule\":2"])?;
-    change(&["rollback"])?;
     agent.event("policy_change", &["\"rules\":2", "\"before\""])?;
+    change(&["rollback"])?;
+    thread::sleep(Duration::from_secs(1));
     let before = agent.process()?.stdout().matches(&place.neighbour).count();
     readable(&place.neighbour, 0)?;
     readable(&place.secret, NOBODY)?;

@@ -68,6 +68,11 @@ struct dentry {
 	} d_u;
 };
 
+/* The name of the union went with a kernel between v7.2 and v7.3. */
+struct dentry___unnamed {
+	struct hlist_node d_alias;
+};
+
 struct vfsmount {
 	struct dentry *mnt_root;
 };

@@ -76,7 +76,11 @@ static __always_inline struct dentry *dentry_of(struct path *path, struct inode 
 	if (BPF_CORE_READ(dentry, d_inode) == inode)
 		return dentry;
 	alias = BPF_CORE_READ(inode, i_dentry.first);
-	return alias ? (void *)alias - bpf_core_field_offset(struct dentry, d_u.d_alias) : NULL;
+	if (!alias)
+		return NULL;
+	if (bpf_core_field_exists(struct dentry___unnamed, d_alias))
+		return (void *)alias - bpf_core_field_offset(struct dentry___unnamed, d_alias);
+	return (void *)alias - bpf_core_field_offset(struct dentry, d_u.d_alias);
 }
 
 /* The rule on the name by which a file was reached. Its directory is looked up first: most have no such names. */

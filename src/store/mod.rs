@@ -207,13 +207,20 @@ impl Store {
         number.map(Some).ok_or_else(|| StoreError::File { path, action: "reading", source: wrong() })
     }
 
+    fn names(dir: &Path) -> Result<Vec<String>, StoreError> {
+        files::names(dir).map_err(|source| StoreError::File {
+            path: dir.to_owned(),
+            action: "listing",
+            source,
+        })
+    }
+
     /// The numbers of all generations, in order.
     pub fn numbers(&self) -> Result<Vec<u64>, StoreError> {
-        let dir = self.generations();
-        let names = files::names(&dir);
-        let names = names.map_err(|source| StoreError::File { path: dir, action: "listing", source })?;
-        let mut numbers: Vec<u64> =
-            names.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect();
+        let mut numbers: Vec<u64> = Self::names(&self.generations())?
+            .iter()
+            .filter_map(|name| name.strip_suffix(".json")?.parse().ok())
+            .collect();
         numbers.sort_unstable();
         Ok(numbers)
     }
@@ -273,6 +280,7 @@ impl Writer {
     /// Puts the store in order after a writer that was interrupted. `in_force` is the generation that the kernel has,
     /// for good or on trial: what is on disk follows it. `None`: the kernel has nothing.
     pub fn recover(&self, in_force: Option<u64>, stays: Option<u64>) -> Result<(), StoreError> {
+        self.remove_unfinished()?;
         let on_its_way = Store::number(self.changing())?;
         if let Some(stays) = stays
             && self.current()? != Some(stays)
@@ -312,8 +320,7 @@ impl Writer {
         replace(&path, &json.map_err(|source| StoreError::Record { path: path.clone(), source })?)
     }
 
-    /// Removes what nobody needs: files of writers that were interrupted, the oldest generations beyond `keep` (those
-    /// in `needed` stay), and texts of no generation.
+    /// Removes the oldest generations beyond `keep`, those in `needed` excepted, and texts of no generation.
     pub fn sweep(&self, keep: usize, needed: &[u64]) -> Result<(), StoreError> {
         let current = self.current()?.unwrap_or(0);
         let numbers = self.numbers()?;
@@ -329,17 +336,17 @@ impl Writer {
             .filter_map(|number| self.record(number).ok())
             .map(|record| record.sha256.to_string())
             .collect();
-        for (dir, used) in
-            [(self.policies(), &texts), (self.generations(), &Vec::new()), (self.dir.clone(), &Vec::new())]
-        {
-            let names = files::names(&dir);
-            let names =
-                names.map_err(|source| StoreError::File { path: dir.clone(), action: "listing", source })?;
-            for name in names {
-                let stale = files::is_unfinished(&name) || dir == self.policies() && !used.contains(&name);
-                if stale {
-                    remove(&dir.join(name))?;
-                }
+        for name in Store::names(&self.policies())?.iter().filter(|name| !texts.contains(name)) {
+            remove(&self.policies().join(name))?;
+        }
+        Ok(())
+    }
+
+    /// Removes files of writers that were interrupted.
+    fn remove_unfinished(&self) -> Result<(), StoreError> {
+        for dir in [self.dir.clone(), self.policies(), self.generations()] {
+            for name in Store::names(&dir)?.iter().filter(|name| files::is_unfinished(name)) {
+                remove(&dir.join(name))?;
             }
         }
         Ok(())

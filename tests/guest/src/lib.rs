@@ -17,6 +17,9 @@ pub const PARAM_SHELL: &str = "aegis.shell";
 /// Kernel parameter with the comma-separated names of mounts to leave out.
 pub const PARAM_NOMOUNT: &str = "aegis.nomount";
 
+/// Kernel parameter with how often a check under load repeats what it does.
+pub const PARAM_ROUNDS: &str = "aegis.rounds";
+
 /// Stands before the exit line of a single command. That command's own output is raw and may end without a
 /// newline, so the line needs a mark that ordinary output does not contain.
 pub const RECORD_MARK: char = '\x1e';

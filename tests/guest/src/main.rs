@@ -12,6 +12,7 @@ mod checks;
 mod enter;
 mod files;
 mod init;
+mod killer;
 mod mounts;
 mod report;
 mod row;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     match args.as_slice() {
         ["row", name] => row::main(name),
         ["enter", rest @ ..] => enter::main(rest),
+        ["traced", rest @ ..] => killer::main(rest),
         ["--list", name] => list(name),
         _ => {
             eprintln!("usage: guest --list ROW");

@@ -53,6 +53,7 @@ fn trial(logs: &Path, kernel: &Kernel, guest: &Path) -> Result<bool> {
         params: Vec::new(),
         memory_mib: 1024,
         smp: 2,
+        counted: false,
         accel: Accel::Kvm,
         console: crate::vm::console_path(logs, "kvm-trial"),
         trial: true,

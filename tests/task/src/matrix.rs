@@ -27,6 +27,7 @@ struct Template {
     params: &'static [&'static str],
     memory_mib: u32,
     smp: u32,
+    counted: bool,
 }
 
 /// What most rows are like.
@@ -41,16 +42,29 @@ const PLAIN: Template = Template {
     params: &[],
     memory_mib: 1536,
     smp: 2,
+    counted: false,
 };
 
 /// Every file system whose inodes a policy has to be right about.
 const ENFORCE: Template =
     Template { checks: "enforce", modules: &["overlay", "loop", "xfs", "btrfs"], disks: true, ..PLAIN };
 
-const TEMPLATES: [Template; 3] = [
+const TEMPLATES: [Template; 5] = [
     Template { name: "lsm", ..ENFORCE },
     Template { name: "no-lsm", lsm: LSM_WITHOUT_BPF, ..ENFORCE },
     Template { name: "rig", on: On::Newest, modules: &["overlay", "loop", "xfs", "btrfs"], ..PLAIN },
+    // With few rounds, for every day; --param aegis.rounds=2000 and a longer --timeout make them long.
+    Template { name: "swaps", on: On::Newest, checks: "swaps", params: &["aegis.rounds=200"], ..PLAIN },
+    Template {
+        name: "counted",
+        on: On::Newest,
+        checks: "counted",
+        params: &["aegis.rounds=50"],
+        memory_mib: 3072,
+        smp: 1,
+        counted: true,
+        ..PLAIN
+    },
 ];
 
 /// One row: a VM to boot and the list of checks to run in it.
@@ -71,9 +85,13 @@ pub(crate) fn rows() -> Vec<Row> {
     kernels.iter().flat_map(|kernel| TEMPLATES.iter().filter_map(|template| row(kernel, template))).collect()
 }
 
-/// Every row, with those checks alone whose id begins with one of these words.
-pub(crate) fn rows_of(chosen: &[String]) -> Vec<Row> {
+/// Every row with more kernel parameters, of which the last of a name counts, and with those checks alone whose id begins
+/// with one of these words.
+pub(crate) fn rows_of(chosen: &[String], params: &[String]) -> Vec<Row> {
     let mut rows = rows();
+    for row in &mut rows {
+        row.setup.params.extend_from_slice(params);
+    }
     if !chosen.is_empty() {
         for row in &mut rows {
             row.setup.params.push(format!("{PARAM_CHECKS}={}", chosen.join(",")));
@@ -100,6 +118,7 @@ fn row(kernel: &Selector, template: &Template) -> Option<Row> {
         disks: template.disks,
         memory_mib: template.memory_mib,
         smp: template.smp,
+        counted: template.counted,
         run: None,
     };
     Some(Row {
@@ -144,7 +163,9 @@ mod tests {
                 "newest-1/no-lsm",
                 "newest/lsm",
                 "newest/no-lsm",
-                "newest/rig"
+                "newest/rig",
+                "newest/swaps",
+                "newest/counted"
             ]
         );
     }
@@ -156,7 +177,7 @@ mod tests {
         assert_eq!(meant("lsm"), 5);
         assert_eq!(meant("6.12/lsm"), 1);
         assert_eq!(meant("6.1"), 2);
-        assert_eq!(meant("newest"), 3);
+        assert_eq!(meant("newest"), 5);
         assert_eq!(meant("9.9/rig"), 1);
         assert_eq!(meant("6"), 0);
     }

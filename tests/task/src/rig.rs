@@ -29,6 +29,8 @@ pub(crate) struct Setup {
     pub(crate) disks: bool,
     pub(crate) memory_mib: u32,
     pub(crate) smp: u32,
+    /// Whether the guest's clock counts instructions: figures repeat, and one processor is all there is.
+    pub(crate) counted: bool,
     /// A command for the shell, instead of a row of checks.
     pub(crate) run: Option<String>,
 }
@@ -86,7 +88,8 @@ impl Rig {
             params: setup.params.clone(),
             memory_mib: setup.memory_mib,
             smp: setup.smp,
-            accel: self.accel.unwrap_or(Accel::Tcg),
+            counted: setup.counted,
+            accel: if setup.counted { Accel::Tcg } else { self.accel.unwrap_or(Accel::Tcg) },
             console: vm::console_path(&self.logs, &setup.name),
             trial: false,
         };

@@ -34,6 +34,8 @@ pub(crate) struct Machine {
     pub(crate) params: Vec<String>,
     pub(crate) memory_mib: u32,
     pub(crate) smp: u32,
+    /// The guest's clock counts instructions: a nanosecond is one.
+    pub(crate) counted: bool,
     pub(crate) accel: Accel,
     /// Where the kernel's console is kept.
     pub(crate) console: PathBuf,
@@ -64,6 +66,9 @@ impl Machine {
             Accel::Tcg => ["-accel", "tcg,thread=single", "-cpu", "max,-cx16"],
             Accel::Kvm => ["-accel", "kvm", "-cpu", "host"],
         });
+        if self.counted {
+            command.args(["-icount", "shift=0,sleep=off"]);
+        }
         command.arg("-smp").arg(self.smp.to_string()).arg("-m").arg(self.memory_mib.to_string());
         command.arg("-kernel").arg(&self.image).arg("-initrd").arg(&self.initrd);
         command.arg("-append").arg(self.cmdline());

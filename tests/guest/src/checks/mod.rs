@@ -4,6 +4,7 @@ mod agent;
 mod enforce;
 mod filesystems;
 mod life;
+mod load;
 mod policy;
 mod refusals;
 mod rig;
@@ -62,6 +63,8 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
             ]
             .concat(),
         ),
+        "swaps" => Some(load::SWAPS.to_vec()),
+        "counted" => Some(load::COUNTED.to_vec()),
         _ => None,
     }
 }

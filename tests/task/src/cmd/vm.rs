@@ -46,7 +46,7 @@ pub(crate) struct Args {
     #[arg(long, requires = "one", value_name = "NAME")]
     nomount: Vec<String>,
     /// One more kernel parameter
-    #[arg(long = "param", requires = "one", value_name = "WORD")]
+    #[arg(long = "param", value_name = "WORD")]
     params: Vec<String>,
     /// Memory in MiB
     #[arg(long, requires = "one", default_value_t = 1536)]
@@ -54,6 +54,9 @@ pub(crate) struct Args {
     /// Processors
     #[arg(long, requires = "one", default_value_t = 2)]
     smp: u32,
+    /// Let the guest's clock count instructions instead of time
+    #[arg(long, requires = "one")]
+    counted: bool,
     /// Run only these rows: 6.12/lsm, or all of a kernel (6.12), or all of a kind (lsm)
     #[arg(long = "row", conflicts_with = "one", value_name = "NAME")]
     rows: Vec<String>,
@@ -92,7 +95,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     }
     let jobs = args.jobs.unwrap_or_else(default_jobs);
     let verbose = args.verbose || !args.rows.is_empty();
-    let ready = fleet::prepare(&Store::open()?, matrix::rows_of(&args.checks), &args.rows)?;
+    let ready = fleet::prepare(&Store::open()?, matrix::rows_of(&args.checks, &args.params), &args.rows)?;
     let mut rig = Rig::new(args.binary.as_deref(), args.accel)?;
     Ok(fleet::run(&mut rig, &ready, &Options { jobs, limit, verbose })?.finish())
 }
@@ -152,6 +155,7 @@ fn setup(args: &Args) -> Setup {
         disks: args.disks,
         memory_mib: args.memory,
         smp: args.smp,
+        counted: args.counted,
         run: args.run.clone(),
     }
 }

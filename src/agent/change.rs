@@ -5,7 +5,7 @@
 //! the next one here removes what is left of the attempt.
 
 use std::{
-    fs,
+    fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
@@ -16,13 +16,14 @@ use super::{
     resolve::{Resolved, resolve},
 };
 use crate::{
-    enforce::{Bank, Enroller, Held, InForce, Pins, Staged},
+    enforce::{Bank, EnforceError, Enroller, Held, InForce, Loaded, Pins, Staged},
     event::rfc3339,
     kernel::Kernel,
     plan::Accept,
     policy::Digest,
     state::{PolicyState, RunDir},
     store::{KEEP, Record, SCHEMA_VERSION, Seen, Store, StoreError, Writer},
+    tier::Tier,
 };
 
 /// Where things are.
@@ -45,6 +46,8 @@ pub struct Live {
     pub bank: Bank,
     /// Set when they are pinned; else they belong to a running agent that only observes.
     pins: Option<Pins>,
+    /// That of the pinned programs.
+    tier: Option<&'static Tier>,
 }
 
 impl Live {
@@ -56,7 +59,9 @@ impl Live {
         let run_dir = RunDir::at(&dirs.run);
         let ids = run_dir.read().filter(|_| run_dir.agent_alive()).map(|status| status.maps);
         match ids {
-            Some(ids) if !ids.is_empty() => Ok(Some(Self { bank: Bank::of_agent(&ids)?, pins: None })),
+            Some(ids) if !ids.is_empty() => {
+                Ok(Some(Self { bank: Bank::of_agent(&ids)?, pins: None, tier: None }))
+            }
             _ => Ok(None),
         }
     }
@@ -64,7 +69,7 @@ impl Live {
     fn pinned(dirs: &Dirs) -> Result<Option<Self>, AgentError> {
         let pins = Pins::below(&dirs.bpffs);
         pins.check()?;
-        Ok(pins.look()?.map(|pinned| Self { bank: pinned.bank, pins: Some(pins) }))
+        Ok(pins.look()?.map(|pinned| Self { bank: pinned.bank, pins: Some(pins), tier: pinned.tier }))
     }
 
     /// Where the programs are pinned.
@@ -74,9 +79,16 @@ impl Live {
 
     /// Looks at paths as the programs see them.
     pub fn enroller(&self, kernel: &Kernel) -> Result<Enroller, AgentError> {
-        match &self.pins {
-            Some(pins) => Ok(Enroller::attach(kernel, pins.enrolment()?)?),
-            None => Ok(Enroller::without()),
+        let Some(pins) = &self.pins else { return Ok(Enroller::without()) };
+        match (Enroller::attach(kernel, pins.enrolment()?), self.tier) {
+            // Before v5.13 (f3a95075549e) a program that was attached once is not attached again.
+            (Err(EnforceError::HookRefused { source, .. }), Some(tier))
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                let loaded = Loaded::new(kernel, tier, Some(pins))?;
+                Ok(Enroller::new(kernel, tier, &loaded)?)
+            }
+            (other, _) => Ok(other?),
         }
     }
 }
@@ -182,7 +194,7 @@ impl Change {
         if options.confirm_within.is_some() && self.in_force().held.is_none() {
             return Err(AgentError::NothingInForce);
         }
-        let kernel = Kernel::default();
+        let kernel = Kernel::open();
         let enroller = match &self.live {
             Some(live) => live.enroller(&kernel)?,
             None => Enroller::without(),
@@ -290,7 +302,7 @@ impl Change {
     fn bring_back(&self, live: &Live, record: &mut Record) -> Result<Staged, AgentError> {
         let source = Source::parse(&record.origin, &self.store.text(&record.sha256)?)?;
         let accept = Accept { missing: true, critical: record.allow_critical };
-        let enroller = live.enroller(&Kernel::default())?;
+        let enroller = live.enroller(&Kernel::open())?;
         let resolved = resolve(&enroller, &source.policy, accept)?;
         note(record, &resolved);
         self.store.rewrite(record)?;

@@ -65,7 +65,7 @@ pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentErro
     make_state_dir(&dirs.state)?;
     let change = Change::begin_run(dirs, PATIENCE)?;
     let mut begin = change.choose(file)?;
-    let kernel = Kernel::default();
+    let kernel = Kernel::open();
     let answers = kernel.probe(&dirs.bpffs);
     let (decision, mut guard) = start(options, &begin, &kernel, &answers)?;
     change.begun(&mut begin, file, guard.resolved.take().as_ref())?;

@@ -31,7 +31,7 @@ pub struct Question<'a> {
 impl Change {
     /// Asks the programs that are attached; where none are, attaches them for the question alone.
     pub fn simulate(self, question: &Question<'_>, dirs: &Dirs) -> Result<Answer, AgentError> {
-        let kernel = Kernel::default();
+        let kernel = Kernel::open();
         if let Some(live) = self.live.as_ref().filter(|live| live.answers()) {
             let enroller = live.enroller(&kernel)?;
             return self.ask(question, &kernel, &live.bank, &enroller);

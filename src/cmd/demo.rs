@@ -34,7 +34,7 @@ const EVENT_WAIT: Duration = Duration::from_secs(2);
 pub(super) fn run(places: &Places) -> Result<Exit, Failure> {
     let mut signals =
         Signals::new([Signal::Int, Signal::Term]).map_err(|error| Failure::new(Exit::Io, error))?;
-    let kernel = Kernel::default();
+    let kernel = Kernel::open();
     let answers = kernel.probe(&places.bpffs);
     let lsm = LsmList::current();
     let host = Host::current();

@@ -24,7 +24,7 @@ struct Row {
 
 /// Asks everything and prints the answers.
 pub(super) fn run(args: JsonArgs, places: &Places) -> Result<Exit, Failure> {
-    let probes: Vec<Row> = Kernel::default()
+    let probes: Vec<Row> = Kernel::open()
         .probe(&places.bpffs)
         .into_iter()
         .map(|(name, answer)| Row {

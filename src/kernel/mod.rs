@@ -176,7 +176,6 @@ impl Answer {
 pub type Answers = BTreeMap<Probe, Answer>;
 
 /// The kernel at hand, with what has been read of it so far.
-#[derive(Default)]
 pub struct Kernel {
     btf: OnceCell<Btf>,
     identity: OnceCell<Identity>,
@@ -189,6 +188,15 @@ impl fmt::Debug for Kernel {
 }
 
 impl Kernel {
+    /// Nothing is read yet; this process may lock the memory that answers take.
+    pub fn open() -> Self {
+        // Before v5.11 (3ac1f01b43b6) BPF memory counts against RLIMIT_MEMLOCK. Where it may not be raised, the maps
+        // themselves will say so.
+        let unlimited = Rlimit { current: None, maximum: None };
+        let _refused = setrlimit(Resource::Memlock, unlimited);
+        Self { btf: OnceCell::new(), identity: OnceCell::new() }
+    }
+
     /// The kernel's type information, with that of btrfs where it is a module; read once.
     pub fn btf(&self) -> Result<&Btf, BtfError> {
         self.btf.get_or_try_init(types::read)
@@ -201,10 +209,6 @@ impl Kernel {
 
     /// Asks everything. Call it from the thread that will prove; `bpffs` is where pins would go.
     pub fn probe(&self, bpffs: &Path) -> Answers {
-        // Before v5.11 (3ac1f01b43b6) BPF memory counts against RLIMIT_MEMLOCK. Where it may not be raised, the maps
-        // themselves will say so.
-        let unlimited = Rlimit { current: None, maximum: None };
-        let _refused = setrlimit(Resource::Memlock, unlimited);
         let capabilities = Capabilities::current();
         let mut answers = Answers::new();
         for probe in Probe::ALL {

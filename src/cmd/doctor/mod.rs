@@ -89,7 +89,7 @@ pub(super) struct Assessment {
 
 /// Prints the report and returns whether the requirement is met.
 pub(super) fn run(args: DoctorArgs, places: &Places) -> Result<Exit, Failure> {
-    let answers = Kernel::default().probe(&places.bpffs);
+    let answers = Kernel::open().probe(&places.bpffs);
     let lsm = LsmList::current();
     let picture = super::status::look(places).ok();
     let Assessment { mut verdict, reasons } =

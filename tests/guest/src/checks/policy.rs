@@ -254,7 +254,9 @@ fn simulate(_: &Ctx) -> Result<(), CheckError> {
     place.write(&text)?;
     let asked = |path: &str, op: &str, more: &[&str], denied: bool| -> Result<Value, CheckError> {
         let args = [&["policy", "simulate", "--json", "--path", path, "--op", op], more].concat();
-        let answer = ask(&args, i32::from(denied))?;
+        // Programs may have to be attached for the question.
+        let command = Cmd::new(AGENT).args(&args).timeout(4 * SOON);
+        let answer = super::agent::json(&ends(&command, i32::from(denied))?.stdout)?;
         at(&answer, "/denied", &json!(denied))?;
         Ok(answer)
     };

@@ -149,6 +149,19 @@ fn lint_explains_and_fixes() {
     assert!(fixed.contains(&format!("\n{} read,exec\n", secret.display())), "{fixed}");
     let missing = policy(dir.path(), "version=1\n[deny_path]\n/nonexistent/file\n");
     refused(&["policy", "lint", &missing], 65, &["P201", "policy.conf:3", "/nonexistent/file"]);
+    let doubtful = format!(
+        "version=2\n[settings]\nexpires=2001-01-01\n[deny_inode]\n4095:1048575:7\n[deny_path]\n{} exec\n",
+        dir.path().display()
+    );
+    let report = json(&["policy", "lint", "--json", &policy(dir.path(), &doubtful)]);
+    let codes: Vec<&str> = report["diagnostics"]
+        .as_array()
+        .expect("diagnostics")
+        .iter()
+        .filter_map(|diagnostic| diagnostic["code"].as_str())
+        .collect();
+    assert!(["P204", "P207"].iter().all(|code| codes.contains(code)), "{codes:?}");
+    assert_eq!(codes.iter().filter(|code| **code == "P204").count(), 2, "{codes:?}");
     let faulty = policy(dir.path(), "version=3\n");
     refused(&["policy", "lint", &faulty], 65, &["policy.conf:1"]);
 }

@@ -40,3 +40,31 @@ fn every_tier_states_every_failure() {
         assert_eq!(names(tier), names(&TIERS[0]), "{}", tier.name);
     }
 }
+
+/// Each sentence of the semantics names a check that there is, or says that there is none.
+#[test]
+fn the_semantics_rest_on_checks() {
+    let read = |path: &std::path::Path| std::fs::read_to_string(path).expect("a file of the tree");
+    let sources = std::fs::read_dir("tests/guest/src/checks").expect("the checks");
+    let sources: String = sources.map(|entry| read(&entry.expect("a file").path())).collect();
+    let checks: BTreeSet<&str> =
+        sources.split("id: \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let text = read("docs/POLICY_SEMANTICS.md".as_ref());
+    let mut sentences = 0;
+    for bullet in text.split("\n- ").skip(1) {
+        let bullet = bullet.split("\n\n").next().unwrap_or(bullet);
+        let named = bullet.split('`').skip(1).step_by(2).filter(|word| checks.contains(word)).count();
+        assert!(named > 0 || bullet.contains("No check shows this"), "no check is named: {bullet}");
+        sentences += 1;
+    }
+    assert!(sentences > 20, "{sentences} sentences");
+    // A name that looks like one of a check is one.
+    for word in text.split('`').skip(1).step_by(2) {
+        let looks = ["enforce.", "policy.", "fs.", "life.", "load.", "refuse."];
+        let is_file = word == "policy.conf";
+        assert!(
+            is_file || !looks.iter().any(|kind| word.starts_with(kind)) || checks.contains(word),
+            "there is no check {word}"
+        );
+    }
+}

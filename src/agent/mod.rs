@@ -18,7 +18,7 @@ pub use self::{
     guard::{Guard, Setup},
     output::{Output, Talk},
     simulate::Question,
-    source::{Source, read_bounded},
+    source::{Source, objection, read_bounded},
 };
 use crate::{
     enforce::Pins,

@@ -10,7 +10,7 @@ use std::{
 use super::AgentError;
 use crate::{
     kernel::Host,
-    policy::{self, Digest, Policy, Settings, limits},
+    policy::{self, Code, Digest, Policy, limits},
     tier::Mode,
 };
 
@@ -106,22 +106,15 @@ impl Source {
 
     /// What the policy says about itself: for which hosts, from when, until when.
     fn check_validity(&self) -> Result<(), AgentError> {
-        let Policy { settings, .. } = &self.policy;
-        let refused = |why: String| AgentError::NotForUs { path: self.path.clone(), why };
-        let host = Host::current().name;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let now = i64::try_from(now).unwrap_or(i64::MAX);
-        match settings {
-            Settings { host: Some(pattern), .. } if !pattern.matches(&host) => {
-                Err(refused(format!("it is meant for {pattern}, and this is {host}")))
-            }
-            Settings { not_before: Some(start), .. } if now < start.unix() => {
-                Err(refused(format!("it is not valid before {start}")))
-            }
-            Settings { expires: Some(end), .. } if now >= end.unix() => {
-                Err(refused(format!("it expired on {end}")))
-            }
-            _ => Ok(()),
+        match objection(&self.policy) {
+            None => Ok(()),
+            Some((_, why)) => Err(AgentError::NotForUs { path: self.path.clone(), why }),
         }
     }
+}
+
+/// Why a policy does not hold here and now.
+pub fn objection(policy: &Policy) -> Option<(Code, String)> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    policy.settings.objection(&Host::current().name, i64::try_from(now).unwrap_or(i64::MAX))
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
+use super::code::Code;
 use super::host::HostPattern;
 use super::text;
 use super::time::Timestamp;
@@ -102,6 +103,24 @@ pub struct Settings {
     pub host: Option<HostPattern>,
     /// For people; no control characters.
     pub description: Option<String>,
+}
+
+impl Settings {
+    /// Why the policy does not hold on this host at this time, in seconds since 1970.
+    pub fn objection(&self, host: &str, now: i64) -> Option<(Code, String)> {
+        match self {
+            Self { host: Some(pattern), .. } if !pattern.matches(host) => {
+                Some((Code::OtherHost, format!("it is meant for {pattern}, and this is {host}")))
+            }
+            Self { not_before: Some(start), .. } if now < start.unix() => {
+                Some((Code::NotYetValid, format!("it is not valid before {start}")))
+            }
+            Self { expires: Some(end), .. } if now >= end.unix() => {
+                Some((Code::Expired, format!("it expired on {end}")))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A device number in the kernel's own encoding: `major << 20 | minor` (`include/linux/kdev_t.h`).

@@ -13,7 +13,7 @@ use crate::{
     agent,
     cli::LintArgs,
     exit::{Exit, Failure},
-    policy::{self, CgroupRef, Code, Diagnostic, Policy, Severity},
+    policy::{self, CgroupRef, Code, Device, Diagnostic, Ops, Policy, Severity},
 };
 
 #[derive(Serialize)]
@@ -46,11 +46,22 @@ pub(in crate::cmd) fn lint(args: &LintArgs) -> Result<Exit, Failure> {
     Ok(if accepted { Exit::Done } else { Exit::Input })
 }
 
-/// What only the file system can tell: paths that are missing, have other names, or are links.
+/// What only this host can tell: whether the policy holds here and now, paths that are missing, have other names, or are
+/// links, and rules that nothing can match.
 fn on_this_host(policy: &Policy) -> Vec<Diagnostic> {
     let mut found = Vec::new();
+    if let Some((code, why)) = agent::objection(policy) {
+        found.push(Diagnostic::warning(code, 1, why));
+    }
+    let devices = mounted();
+    for rule in policy.inodes.iter().filter(|rule| !devices.is_empty() && !devices.contains(&rule.dev)) {
+        let message = format!("no file system with the device {} is mounted", rule.dev);
+        found.push(Diagnostic::warning(Code::MatchesNothing, rule.line, message).with_fix(
+            "the third field of /proc/self/mountinfo is the device; `stat -c %d` prints another number on btrfs and overlayfs",
+        ));
+    }
     for rule in &policy.paths {
-        found.extend(path_rule(&rule.path, rule.line));
+        found.extend(path_rule(&rule.path, rule.ops, rule.line));
     }
     for rule in &policy.trees {
         match fs::metadata(&rule.path) {
@@ -71,7 +82,17 @@ fn on_this_host(policy: &Policy) -> Vec<Diagnostic> {
     found
 }
 
-fn path_rule(path: &Path, line: u32) -> Option<Diagnostic> {
+/// The devices of all mounts here; none where that cannot be told.
+fn mounted() -> Vec<Device> {
+    let mounts = procfs::process::Process::myself().and_then(|process| process.mountinfo());
+    let device = |mount: procfs::process::MountInfo| {
+        let (major, minor) = mount.majmin.split_once(':')?;
+        Device::new(major.parse().ok()?, minor.parse().ok()?)
+    };
+    mounts.map(|mounts| mounts.0.into_iter().filter_map(device).collect()).unwrap_or_default()
+}
+
+fn path_rule(path: &Path, ops: Ops, line: u32) -> Option<Diagnostic> {
     let is_symlink = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
     let metadata = match fs::metadata(path) {
         Err(error) => {
@@ -81,6 +102,13 @@ fn path_rule(path: &Path, line: u32) -> Option<Diagnostic> {
         }
         Ok(metadata) => metadata,
     };
+    if metadata.is_dir() && ops == Ops::EXEC {
+        let message = "a directory cannot be executed";
+        return Some(
+            Diagnostic::warning(Code::MatchesNothing, line, message)
+                .with_fix("deny what is below it in [deny_tree]"),
+        );
+    }
     if is_symlink {
         let target = fs::canonicalize(path).unwrap_or_default();
         let message =

@@ -25,9 +25,9 @@ pub(super) const CHECKS: [Check; 14] = [
     Check { id: "enforce.claims-proven", run: claims_proven },
 ];
 
-/// The claims that the checks above prove, each with a positive control.
-const PROVEN: [&str; 5] =
-    ["file.open.read", "file.open.write", "file.exec", "file.other_names", "path.replaced"];
+/// The claims that the checks above and those of policy.trees prove, each with a positive control.
+const PROVEN: [&str; 6] =
+    ["file.open.read", "file.open.write", "file.exec", "file.other_names", "path.replaced", "tree.below"];
 
 fn enforcing(id: &str, more: &str) -> Result<(Place, Agent), CheckError> {
     let place = Place::new(id)?;

@@ -7,7 +7,7 @@
 use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::{Path, PathBuf, absolute},
     time::{Duration, SystemTime},
 };
 
@@ -229,10 +229,8 @@ impl Change {
         if let (Some(live), Some(staged)) = (&self.live, &staged) {
             live.bank.activate(staged, options.confirm_within);
         }
-        self.store.arrived()?;
-        let needed: Vec<u64> =
-            self.live.iter().flat_map(|live| live.bank.retained()).map(|held| held.generation).collect();
-        self.store.sweep(options.keep, &needed)?;
+        // It is in force: what is left to do is for the next change, should it fail now.
+        drop(self.store.arrived().and_then(|()| self.sweep(options.keep)));
         Ok(Changed {
             generation: record.generation,
             before: record.previous,
@@ -243,22 +241,31 @@ impl Change {
         })
     }
 
+    fn sweep(&self, keep: usize) -> Result<(), StoreError> {
+        let retained = self.live.iter().flat_map(|live| live.bank.retained());
+        self.store.sweep(keep, &retained.map(|held| held.generation).collect::<Vec<_>>())
+    }
+
     /// Makes a generation the one to run, also when the agent starts anew with the files of now.
     fn take_over(&self, generation: u64) -> Result<(), AgentError> {
-        let mut seen = self.store.seen()?;
-        for entry in &mut seen {
-            if let Ok(now) = Source::read(&entry.path, true) {
-                entry.sha256 = now.sha256;
-            }
-        }
+        let before = self.store.seen()?;
         let default = self.config.join(super::POLICY);
-        if !seen.iter().any(|entry| entry.path == default)
-            && let Ok(now) = Source::read(&default, true)
-        {
-            seen.push(Seen { path: default, sha256: now.sha256 });
+        let mut paths: Vec<PathBuf> = before.iter().map(|entry| entry.path.clone()).collect();
+        if !paths.contains(&default) {
+            paths.push(default);
         }
-        self.store.set_seen(&seen)?;
-        Ok(self.store.set_current(generation)?)
+        let now: Vec<Seen> = paths
+            .into_iter()
+            .filter_map(|path| Some(Seen { sha256: Source::digest(&path)?, path }))
+            .collect();
+        if now != before {
+            self.store.set_seen(&now)?;
+        }
+        self.store.set_current(generation).inspect_err(|_| {
+            // The first error is the one to report.
+            drop(self.store.set_seen(&before));
+        })?;
+        Ok(())
     }
 
     /// Goes back: to the generation before, or to the one asked for.
@@ -335,7 +342,7 @@ impl Change {
             sha256: source.sha256,
             previous: self.now()?,
             applied_at: rfc3339(SystemTime::now()),
-            origin: source.path.clone(),
+            origin: origin(&source.path),
             policy_version: source.policy.settings.policy_version,
             signed_by: source.signed_by.clone(),
             rules: source.policy.rules(),
@@ -348,7 +355,7 @@ impl Change {
     /// What a run begins with: its policy file, when that says something new since the policy was last changed;
     /// otherwise the generation that is in force or was when the host went down.
     pub(super) fn choose(&self, file: &Source) -> Result<Begin, AgentError> {
-        let seen = Seen { path: file.path.clone(), sha256: file.sha256 };
+        let seen = Seen { path: origin(&file.path), sha256: file.sha256 };
         if self.store.seen()?.contains(&seen)
             && let Some(generation) = self.now()?
         {
@@ -380,8 +387,8 @@ impl Change {
             self.store.rewrite(&begin.record)?;
         }
         let mut seen = self.store.seen()?;
-        seen.retain(|entry| entry.path != file.path);
-        seen.push(Seen { path: file.path.clone(), sha256: file.sha256 });
+        seen.retain(|entry| entry.path != origin(&file.path));
+        seen.push(Seen { path: origin(&file.path), sha256: file.sha256 });
         // The default file and the last one that was named: no more are needed.
         let default = self.config.join(super::POLICY);
         if let [first, _, _] = seen.as_slice()
@@ -396,8 +403,13 @@ impl Change {
             self.store.set_current(begin.record.generation)?;
         }
         self.store.arrived()?;
-        Ok(self.store.sweep(KEEP, &[])?)
+        Ok(self.sweep(KEEP)?)
     }
+}
+
+/// A policy file as it is named from everywhere.
+fn origin(path: &Path) -> PathBuf {
+    if path == Path::new("-") { path.to_owned() } else { absolute(path).unwrap_or_else(|_| path.to_owned()) }
 }
 
 /// A generation as the kernel is to know it.

@@ -32,6 +32,13 @@ pub fn read_bounded(path: &Path) -> Result<Vec<u8>, AgentError> {
     Ok(bytes)
 }
 
+/// What a default file says that is not there.
+const EMPTY: &[u8] = b"version=1\n";
+
+fn is_missing(error: &AgentError) -> bool {
+    matches!(error, AgentError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound)
+}
+
 /// A policy with its provenance.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -52,10 +59,9 @@ pub struct Source {
 impl Source {
     /// Reads a policy file. A default file that is not there is an empty policy, and said to be one.
     pub fn read(path: &Path, is_default: bool) -> Result<Self, AgentError> {
-        let missing = |error: &AgentError| matches!(error, AgentError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound);
         let bytes = match read_bounded(path) {
-            Err(error) if is_default && missing(&error) => {
-                let mut empty = Self::parse(path, b"version=1\n")?;
+            Err(error) if is_default && is_missing(&error) => {
+                let mut empty = Self::parse(path, EMPTY)?;
                 empty.remarks.push(format!(
                     "{} does not exist: the policy is empty, nothing is denied",
                     path.display()
@@ -65,6 +71,18 @@ impl Source {
             other => other?,
         };
         Self::parse(path, &bytes)
+    }
+
+    /// What names the content of a policy file now, whatever it says. `None`: it cannot be read, or only once.
+    pub fn digest(path: &Path) -> Option<Digest> {
+        if path == Path::new("-") {
+            return None;
+        }
+        match read_bounded(path) {
+            Ok(bytes) => Some(Digest::of(&bytes)),
+            Err(error) if is_missing(&error) => Some(Digest::of(EMPTY)),
+            Err(_) => None,
+        }
     }
 
     /// Parses a policy that is already in memory; `path` names it in messages.

@@ -101,6 +101,11 @@ fn judge(error: &AgentError) -> (Exit, &'static str) {
         AgentError::Store(StoreError::Changed { .. }) => {
             (Exit::Trust, "somebody changed the file; `aegisbpf policy apply FILE` applies a policy anew")
         }
+        AgentError::Store(StoreError::File { source, .. })
+            if source.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            (Exit::Privilege, "run it as root, or name a directory of your own with --state-dir")
+        }
         AgentError::Store(_) => (Exit::Io, "the state directory needs to be writable by root and have room"),
         AgentError::Changing => (Exit::Busy, "try again in a moment; nothing was changed"),
         AgentError::Unconfirmed { .. } => {

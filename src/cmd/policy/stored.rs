@@ -163,8 +163,11 @@ pub(super) fn history(args: JsonArgs, places: &Places) -> Result<Exit, Failure> 
     let current = view.store.current()?;
     let mut generations = Vec::new();
     for generation in view.store.numbers()?.into_iter().rev() {
-        let record = view.store.record(generation)?;
-        generations.push(Entry { state: view.state(generation, current), record });
+        match view.store.record(generation) {
+            Ok(record) => generations.push(Entry { state: view.state(generation, current), record }),
+            // The others are still worth a look.
+            Err(error) => exit::note(&error.to_string()),
+        }
     }
     if let Some(unseen) = &view.unseen {
         exit::note(unseen);

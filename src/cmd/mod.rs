@@ -167,6 +167,10 @@ fn refused(refusal: &crate::plan::Refusal) -> Failure {
     }
 }
 
+fn is_too_much(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::OutOfMemory || error.raw_os_error() == Some(libc::E2BIG)
+}
+
 impl From<EnforceError> for Failure {
     fn from(error: EnforceError) -> Self {
         let denied = |source: &io::Error| source.kind() == io::ErrorKind::PermissionDenied;
@@ -175,6 +179,10 @@ impl From<EnforceError> for Failure {
                 .hint("`aegisbpf detach` ends that enforcement and removes the pins"),
             EnforceError::Pin { source, .. } | EnforceError::Map { source, .. } if denied(source) => {
                 Self::new(Exit::Privilege, error).hint("run it as root, or with CAP_BPF and CAP_PERFMON")
+            }
+            EnforceError::Map { source, .. } if is_too_much(source) => {
+                let hint = "the kernel has no memory for so many rules: use fewer, deny trees instead of files, or raise the memory limit of the cgroup that this runs in";
+                Self::new(Exit::Unavailable, error).hint(hint)
             }
             EnforceError::Pin { .. } | EnforceError::Path { .. } => Self::new(Exit::Io, error),
             EnforceError::NoCgroup2 => {

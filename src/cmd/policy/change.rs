@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     abi,
-    agent::{ApplyOptions, Change, Changed, Dirs, Live, Source},
+    agent::{AgentError, ApplyOptions, Change, Changed, Dirs, Live, Source},
     cli::{ApplyArgs, JsonArgs, Places, RollbackArgs},
     cmd::{print, print_json},
     exit::{self, Exit, Failure},
@@ -55,7 +55,7 @@ pub(super) fn apply(args: &ApplyArgs, places: &Places) -> Result<Exit, Failure> 
     }
     let options =
         ApplyOptions { accept: args.accept.accept(), confirm_within: args.confirm_within, keep: args.keep };
-    let changed = Change::begin(&dirs, PATIENCE)?.apply(&source, &options)?;
+    let changed = Change::begin(&dirs, PATIENCE)?.apply(&source, &options).map_err(unchanged)?;
     let what = match (changed.in_force, changed.reverts_in) {
         (true, None) => "in force".to_owned(),
         (true, Some(time)) => {
@@ -73,6 +73,10 @@ fn mode_in_force(dirs: &Dirs) -> Result<Mode, Failure> {
     let enforces =
         live.is_some_and(|live| live.bank.control.mode.load(Ordering::Acquire) == abi::MODE_ENFORCE);
     Ok(if enforces { Mode::Enforce } else { Mode::Audit })
+}
+
+fn unchanged(error: AgentError) -> Failure {
+    Failure::from(error).hint("nothing was changed: the policy that was in force still is")
 }
 
 fn sha256_in(file: &Path) -> Result<Digest, Failure> {
@@ -96,14 +100,14 @@ pub(super) fn confirm(args: JsonArgs, places: &Places) -> Result<Exit, Failure> 
 
 /// Goes back.
 pub(super) fn rollback(args: RollbackArgs, places: &Places) -> Result<Exit, Failure> {
-    let changed = Change::begin(&places.dirs(), PATIENCE)?.rollback(args.to)?;
+    let changed = Change::begin(&places.dirs(), PATIENCE)?.rollback(args.to).map_err(unchanged)?;
     let what = if changed.in_force { "in force again" } else { "what the next run takes" };
     report(&changed, what, args.json)
 }
 
 /// Looks anew.
 pub(super) fn reload(args: JsonArgs, places: &Places) -> Result<Exit, Failure> {
-    let changed = Change::begin(&places.dirs(), PATIENCE)?.reload()?;
+    let changed = Change::begin(&places.dirs(), PATIENCE)?.reload().map_err(unchanged)?;
     report(&changed, "in force, with the files and cgroups of now", args.json)
 }
 

@@ -17,6 +17,7 @@ mod mounts;
 mod report;
 mod row;
 mod run;
+mod ways;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     match args.as_slice() {
         ["row", name] => row::main(name),
         ["enter", rest @ ..] => enter::main(rest),
+        ["way", id, dir] => ways::main(id, dir),
         ["traced", rest @ ..] => killer::main(rest),
         ["--list", name] => list(name),
         _ => {

@@ -21,11 +21,12 @@ pub(crate) fn main(name: &str) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ctx = Ctx { boot };
+    let mut ctx = Ctx { boot, running: "" };
     let (mut passed, mut failed) = (0, 0);
     let chosen: Vec<String> = ctx.boot.list(PARAM_CHECKS).into_iter().map(str::to_owned).collect();
     for check in checks.into_iter().filter(|check| is_chosen(check.id, &chosen)) {
         report::send(&Line::Run(check.id.to_owned()));
+        ctx.running = check.id;
         match (check.run)(&ctx) {
             Ok(()) => {
                 passed += 1;

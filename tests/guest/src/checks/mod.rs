@@ -9,6 +9,7 @@ mod policy;
 mod refusals;
 mod rig;
 mod smoke;
+mod surface;
 
 use crate::boot::Boot;
 use crate::run::{CmdError, Outcome};
@@ -21,6 +22,8 @@ use thiserror::Error;
 pub(crate) struct Ctx {
     /// The kernel command line.
     pub(crate) boot: Boot,
+    /// The id of the check that runs.
+    pub(crate) running: &'static str,
 }
 
 /// One check. The id is unique in its row, has no spaces, and stays the same for as long as it means the same.
@@ -59,6 +62,7 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
                 &filesystems::CHECKS,
                 &life::CHECKS,
                 &policy::CHECKS,
+                &surface::checks(),
                 &refusals::CHECKS,
             ]
             .concat(),

@@ -17,7 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Seconds that a VM may take. The rows take a fifth of it on two emulated processors.
-const LIMIT: u64 = 600;
+const LIMIT: u64 = 1200;
 
 /// Options of `vm`. Without `--run` and `--shell` it runs the matrix.
 #[derive(Debug, clap::Args)]

@@ -14,6 +14,7 @@ use std::{
 use super::{
     AgentError, Source,
     resolve::{Resolved, resolve},
+    source::UNSIGNED,
 };
 use crate::{
     enforce::{Bank, EnforceError, Enroller, Held, InForce, Loaded, Pins, Staged},
@@ -23,7 +24,7 @@ use crate::{
     policy::Digest,
     state::{PolicyState, RunDir},
     store::{KEEP, Record, SCHEMA_VERSION, Seen, Store, StoreError, Writer},
-    tier::Tier,
+    tier::{Mode, Tier},
 };
 
 /// Where things are.
@@ -136,6 +137,24 @@ pub(super) struct Begin {
     pub(super) record: Record,
     /// Whether it was accepted before: then what has gone missing since is no reason to leave it.
     pub(super) known: bool,
+}
+
+impl Begin {
+    /// Refuses to enforce what nobody signed. A policy that was applied while everything was only audited did not have
+    /// to be signed then.
+    pub(super) fn admit(&mut self, mode: Mode, allow_unsigned: bool) -> Result<(), AgentError> {
+        let Record { signed_by, rules, origin, remarks, .. } = &mut self.record;
+        if mode == Mode::Audit || signed_by.is_some() || *rules == 0 {
+            return Ok(());
+        }
+        if !allow_unsigned {
+            return Err(AgentError::Unsigned { path: origin.clone() });
+        }
+        if !remarks.iter().any(|remark| remark == UNSIGNED) {
+            remarks.push(UNSIGNED.to_owned());
+        }
+        Ok(())
+    }
 }
 
 impl Change {

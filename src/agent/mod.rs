@@ -48,6 +48,8 @@ pub struct Options {
     pub on_degraded: OnDegraded,
     /// What is accepted on purpose.
     pub accept: Accept,
+    /// Whether a policy that nobody signed may be enforced.
+    pub allow_unsigned: bool,
     /// Whether a missing optional hook or a failed proof ends the run.
     pub strict: bool,
     /// How often to prove.
@@ -65,6 +67,7 @@ pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentErro
     make_state_dir(&dirs.state)?;
     let change = Change::begin_run(dirs, PATIENCE)?;
     let mut begin = change.choose(file)?;
+    begin.admit(options.mode, options.allow_unsigned)?;
     let kernel = Kernel::open();
     let answers = kernel.probe(&dirs.bpffs);
     let (decision, mut guard) = start(options, &begin, &kernel, &answers)?;

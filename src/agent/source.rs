@@ -32,6 +32,9 @@ pub fn read_bounded(path: &Path) -> Result<Vec<u8>, AgentError> {
     Ok(bytes)
 }
 
+/// Said of every policy that is enforced without a signature.
+pub(super) const UNSIGNED: &str = "the policy is not signed (--allow-unsigned-policy)";
+
 /// What a default file says that is not there.
 const EMPTY: &[u8] = b"version=1\n";
 
@@ -117,7 +120,7 @@ impl Source {
             if !allow_unsigned {
                 return Err(AgentError::Unsigned { path: self.path.clone() });
             }
-            self.remarks.push("the policy is not signed (--allow-unsigned-policy)".to_owned());
+            self.remarks.push(UNSIGNED.to_owned());
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ pub(super) fn run(args: &RunArgs, places: &Places) -> Result<Exit, Failure> {
         tier: args.tier,
         on_degraded: args.on_degraded,
         accept: args.accept.accept(),
+        allow_unsigned: args.allow_unsigned_policy,
         strict: args.strict,
         proof_interval: args.proof_interval,
         dirs: places.dirs(),

@@ -10,10 +10,11 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-pub(super) const CHECKS: [Check; 10] = [
+pub(super) const CHECKS: [Check; 11] = [
     Check { id: "policy.apply-and-rollback", run: apply_and_rollback },
     Check { id: "policy.trial-ends-by-itself", run: trial },
     Check { id: "policy.survives-a-restart", run: restart },
+    Check { id: "policy.unsigned-later", run: unsigned_later },
     Check { id: "policy.trees", run: trees },
     Check { id: "policy.trees-too-deep", run: too_deep },
     Check { id: "policy.survival-floor", run: floor },
@@ -135,6 +136,21 @@ fn trial(_: &Ctx) -> Result<(), CheckError> {
     change(&["confirm"])?;
     want("what a reboot brings back, now the new", current() == before, false)?;
     second_holds(&place)
+}
+
+/// What was applied where nothing was enforced needs no signature; to enforce it does.
+fn unsigned_later(_: &Ctx) -> Result<(), CheckError> {
+    let place = Place::new("unsigned")?;
+    place.write("version=1\n")?;
+    let rules = policy(&place, "rules", &format!("version=1\n[deny_path]\n{}\n", place.secret))?;
+    let run = |mode: &str| Cmd::new(AGENT).args(["run", mode, "--policy", &place.policy]);
+    let mut agent = Agent(Some(run("--audit").spawn()?));
+    agent.process()?.wait_for("STATE healthy", SOON)?;
+    ends(&Cmd::new(AGENT).args(["policy", "apply", &rules]), 0)?;
+    drop(agent);
+    let refused = ends(&run("--enforce"), 78)?;
+    contains("the refusal", &refused.stderr, "--allow-unsigned-policy")?;
+    want("secret readable", readable(&place.secret, 0)?, true)
 }
 
 /// The last word holds: what was applied, until the file that the agent is started with says something new.

@@ -63,9 +63,9 @@ fn find(id: &'static str) -> Result<&'static Way, CheckError> {
 }
 
 fn prepare(way: &Way) -> Result<(), CheckError> {
-    let dir = dir(way);
+    let (dir, id) = (dir(way), way.id);
     let script = format!(
-        "rm -rf {dir} {dir}/../elsewhere && mkdir -p {dir} && printf '%s' '{CONTENT}' >{dir}/secret && \
+        "rm -rf /srv/surface/{id} && mkdir -p {dir} && printf '%s' '{CONTENT}' >{dir}/secret && \
          cp /bin/busybox {dir}/true && chmod 644 {dir}/secret && chmod 755 {dir}/true"
     );
     ends(&Cmd::sh(&script), 0).map(drop)

@@ -155,8 +155,12 @@ fn bound_read_only(dir: &Path) -> io::Result<()> {
 
 fn unshared(dir: &Path, what: CloneFlags) -> io::Result<()> {
     unshare(what)?;
-    // Who comes into a new pid namespace is the next child.
-    child(dir)
+    // Who comes into a new pid namespace is the next child. There it is number 1, which this program takes for the init.
+    let output = std::process::Command::new("/bin/cat").arg(dir.join("secret")).output()?;
+    match String::from_utf8_lossy(&output.stderr) {
+        text if text.contains("Operation not permitted") => Err(io::Error::from_raw_os_error(1)),
+        _ => is_secret(&output.stdout),
+    }
 }
 
 fn chrooted(dir: &Path) -> io::Result<()> {

@@ -45,8 +45,11 @@ fn every_tier_states_every_failure() {
 #[test]
 fn the_semantics_rest_on_checks() {
     let read = |path: &std::path::Path| std::fs::read_to_string(path).expect("a file of the tree");
-    let sources = std::fs::read_dir("tests/guest/src/checks").expect("the checks");
-    let sources: String = sources.map(|entry| read(&entry.expect("a file").path())).collect();
+    let files = ["checks", "ways"]
+        .map(|dir| std::fs::read_dir(format!("tests/guest/src/{dir}")).expect("the checks"))
+        .into_iter()
+        .flatten();
+    let sources: String = files.map(|entry| read(&entry.expect("a file").path())).collect();
     let checks: BTreeSet<&str> =
         sources.split("id: \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     let text = read("docs/POLICY_SEMANTICS.md".as_ref());
@@ -60,7 +63,7 @@ fn the_semantics_rest_on_checks() {
     assert!(sentences > 20, "{sentences} sentences");
     // A name that looks like one of a check is one.
     for word in text.split('`').skip(1).step_by(2) {
-        let looks = ["enforce.", "policy.", "fs.", "life.", "load.", "refuse."];
+        let looks = ["enforce.", "policy.", "fs.", "life.", "load.", "refuse.", "read.", "write.", "exec."];
         let is_file = word == "policy.conf";
         assert!(
             is_file || !looks.iter().any(|kind| word.starts_with(kind)) || checks.contains(word),

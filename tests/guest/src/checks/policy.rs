@@ -10,7 +10,7 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-pub(super) const CHECKS: [Check; 11] = [
+pub(super) const CHECKS: [Check; 12] = [
     Check { id: "policy.apply-and-rollback", run: apply_and_rollback },
     Check { id: "policy.trial-ends-by-itself", run: trial },
     Check { id: "policy.survives-a-restart", run: restart },
@@ -21,6 +21,7 @@ pub(super) const CHECKS: [Check; 11] = [
     Check { id: "policy.simulate", run: simulate },
     Check { id: "policy.cgroup-made-anew", run: cgroup_made_anew },
     Check { id: "policy.hybrid-cgroups", run: hybrid_cgroups },
+    Check { id: "policy.v1-cgroups", run: v1_cgroups },
     Check { id: "policy.tracepoint-follows", run: tracepoint },
 ];
 
@@ -321,6 +322,19 @@ fn hybrid_cgroups(_: &Ctx) -> Result<(), CheckError> {
         mount -t cgroup2 none /sys/fs/cgroup/unified && mkdir -p /sys/fs/cgroup/unified/hybrid")?;
     let result = hybrid();
     sh("umount /sys/fs/cgroup/unified && umount /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup")?;
+    result
+}
+
+/// Where there is no cgroup v2 at all, a policy that names cgroups is refused, with what would mend it.
+fn v1_cgroups(_: &Ctx) -> Result<(), CheckError> {
+    sh("umount /sys/fs/cgroup && mount -t tmpfs none /sys/fs/cgroup && mkdir /sys/fs/cgroup/old")?;
+    let result = Place::new("v1").and_then(|place| {
+        place.deny("[allow_cgroup]\n/sys/fs/cgroup/old\n")?;
+        let refused = ends(&Agent::command(&place, &["--enforce"]).timeout(4 * SOON), 69)?;
+        contains("the refusal", &refused.stderr, "mount -t cgroup2")?;
+        want("secret readable", readable(&place.secret, 0)?, true)
+    });
+    sh("umount /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup")?;
     result
 }
 

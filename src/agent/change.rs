@@ -418,7 +418,8 @@ impl Change {
             seen.remove(1);
         }
         self.store.set_seen(&seen)?;
-        if self.in_force().pending.is_none() {
+        // A policy on trial, which was left as it is, is not what a reboot is to bring back.
+        if resolved.is_some() {
             self.store.set_current(begin.record.generation)?;
         }
         self.store.arrived()?;

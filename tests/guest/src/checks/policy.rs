@@ -141,7 +141,7 @@ fn trial(_: &Ctx) -> Result<(), CheckError> {
 
 /// What was applied where nothing was enforced needs no signature; to enforce it does.
 fn unsigned_later(_: &Ctx) -> Result<(), CheckError> {
-    let place = Place::new("unsigned")?;
+    let place = Place::new("unsigned-later")?;
     place.write("version=1\n")?;
     let rules = policy(&place, "rules", &format!("version=1\n[deny_path]\n{}\n", place.secret))?;
     let run = |mode: &str| Cmd::new(AGENT).args(["run", mode, "--policy", &place.policy]);

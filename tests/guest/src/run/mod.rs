@@ -17,8 +17,9 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 use thiserror::Error;
 
-/// Long enough for a slow emulated machine, short enough to be told which command hung.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// Long enough for an emulated machine on a busy host, which can stand still for half a minute; short enough to be told
+/// which command hung.
+const TIMEOUT: Duration = Duration::from_secs(100);
 
 /// Why a command has no outcome. A command that ran and failed has one.
 #[derive(Debug, Error)]

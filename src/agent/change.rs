@@ -326,10 +326,9 @@ impl Change {
 
     /// Builds a generation anew that the kernel has let go.
     fn bring_back(&self, live: &Live, record: &mut Record) -> Result<Staged, AgentError> {
-        let source = Source::parse(&record.origin, &self.store.text(&record.sha256)?)?;
-        let accept = Accept { missing: true, critical: record.allow_critical };
+        let source = Source::stored(&self.store, record)?;
         let enroller = live.enroller(&Kernel::open())?;
-        let resolved = resolve(&enroller, &source.policy, accept)?;
+        let resolved = resolve(&enroller, &source.policy, accepted(record))?;
         note(record, &resolved);
         self.store.rewrite(record)?;
         Ok(live.bank.stage(&held(record), &resolved.rules)?)
@@ -380,7 +379,7 @@ impl Change {
         {
             match self.store.record(generation) {
                 Ok(record) => {
-                    let mut source = Source::parse(&record.origin, &self.store.text(&record.sha256)?)?;
+                    let mut source = Source::stored(&self.store, &record)?;
                     source.remarks.clone_from(&record.remarks);
                     return Ok(Begin { source, record, known: true });
                 }
@@ -430,6 +429,11 @@ impl Change {
 /// A policy file as it is named from everywhere.
 fn origin(path: &Path) -> PathBuf {
     if path == Path::new("-") { path.to_owned() } else { absolute(path).unwrap_or_else(|_| path.to_owned()) }
+}
+
+/// What is accepted of a policy that was accepted before: what has gone missing since is no reason to leave it.
+pub(super) fn accepted(record: &Record) -> Accept {
+    Accept { missing: true, critical: record.allow_critical }
 }
 
 /// A generation as the kernel is to know it.

@@ -11,7 +11,7 @@ mod watch;
 
 use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt as _, path::Path, time::Duration};
 
-use self::change::{Begin, held};
+use self::change::{Begin, accepted, held};
 pub use self::{
     change::{ApplyOptions, Change, Changed, Dirs, Live, policy_state},
     error::AgentError,
@@ -111,11 +111,7 @@ fn start(
             tier: decision.tier,
             mode: decision.mode,
             policy: held(&begin.record),
-            accept: if begin.known {
-                Accept { missing: true, critical: begin.record.allow_critical }
-            } else {
-                options.accept
-            },
+            accept: if begin.known { accepted(&begin.record) } else { options.accept },
             strict: options.strict,
             break_glass: request.break_glass,
             pins: pinned.then_some(&pins),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     AgentError, Change, Dirs, Source,
-    change::{Live, held},
+    change::{Live, accepted, held},
     resolve::resolve,
 };
 use crate::{
@@ -84,8 +84,8 @@ impl Change {
             (source.clone(), self.record(source)?, question.accept)
         } else {
             let record = self.store.record(self.now()?.ok_or(AgentError::NothingInForce)?)?;
-            let source = Source::parse(&record.origin, &self.store.text(&record.sha256)?)?;
-            let accept = Accept { missing: true, critical: record.allow_critical };
+            let source = Source::stored(&self.store, &record)?;
+            let accept = accepted(&record);
             (source, record, accept)
         };
         let resolved = resolve(enroller, &source.policy, accept)?;

@@ -11,6 +11,7 @@ use super::AgentError;
 use crate::{
     kernel::Host,
     policy::{self, Code, Digest, Policy, limits},
+    store::{Record, Store},
     tier::Mode,
 };
 
@@ -74,6 +75,11 @@ impl Source {
             other => other?,
         };
         Self::parse(path, &bytes)
+    }
+
+    /// The policy of a generation, as it was applied.
+    pub fn stored(store: &Store, record: &Record) -> Result<Self, AgentError> {
+        Self::parse(&record.origin, &store.text(&record.sha256)?)
     }
 
     /// What names the content of a policy file now, whatever it says. `None`: it cannot be read, or only once.

@@ -41,7 +41,7 @@ fn read(which: &Path, store: &Store) -> Result<Policy, Failure> {
     match which.to_str().and_then(|text| text.parse().ok()) {
         Some(generation) => {
             let record = store.record(generation)?;
-            Ok(Source::parse(&record.origin, &store.text(&record.sha256)?)?.policy)
+            Ok(Source::stored(store, &record)?.policy)
         }
         None => Ok(Source::read(which, false)?.policy),
     }

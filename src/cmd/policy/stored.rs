@@ -103,7 +103,7 @@ pub(super) fn show(args: ShowArgs, places: &Places) -> Result<Exit, Failure> {
         )
         .hint("`aegisbpf policy apply FILE` brings a policy that is on record"));
     }
-    let source = Source::parse(&record.origin, &view.store.text(&record.sha256)?)?;
+    let source = Source::stored(&view.store, &record)?;
     let state = view.state(generation, view.store.current()?);
     if let Some(unseen) = &view.unseen {
         exit::note(unseen);

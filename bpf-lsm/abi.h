@@ -19,7 +19,7 @@ typedef int s32;
 typedef long long s64;
 
 enum aegis_const {
-	AEGIS_ABI_VERSION = 1,
+	AEGIS_ABI_VERSION = 2,
 	/* Policy generations that the kernel holds at once: the active one, the one
      being built, and two to go back to. */
 	AEGIS_SLOTS = 4,
@@ -64,13 +64,30 @@ enum aegis_op {
 enum aegis_hook {
 	AEGIS_HOOK_NONE = 0,
 	AEGIS_HOOK_FILE_OPEN = 1,
-	AEGIS_HOOK_BPRM_CHECK = 2,
+	AEGIS_HOOK_FILE_RECEIVE = 2,
 	AEGIS_HOOK_TRACE_OPEN = 3,
 	AEGIS_HOOK_TRACE_EXEC = 4,
-	/* The second copy of a hook's program, see lsm.bpf.c. */
-	AEGIS_HOOK_FILE_OPEN_AGAIN = 5,
-	AEGIS_HOOK_BPRM_CHECK_AGAIN = 6,
-	AEGIS_HOOKS = 7,
+	AEGIS_HOOK_MMAP_FILE = 5,
+	AEGIS_HOOK_FILE_MPROTECT = 6,
+	AEGIS_HOOK_FILE_IOCTL = 7,
+	AEGIS_HOOK_INODE_SETATTR = 8,
+	AEGIS_HOOK_INODE_FILE_SETATTR = 9,
+	AEGIS_HOOK_INODE_SETXATTR = 10,
+	AEGIS_HOOK_INODE_REMOVEXATTR = 11,
+	AEGIS_HOOK_INODE_SET_ACL = 12,
+	AEGIS_HOOK_INODE_REMOVE_ACL = 13,
+	AEGIS_HOOK_INODE_UNLINK = 14,
+	AEGIS_HOOK_INODE_RMDIR = 15,
+	AEGIS_HOOK_INODE_RENAME = 16,
+	AEGIS_HOOK_INODE_LINK = 17,
+	AEGIS_HOOK_INODE_CREATE = 18,
+	AEGIS_HOOK_INODE_MKDIR = 19,
+	AEGIS_HOOK_INODE_MKNOD = 20,
+	AEGIS_HOOK_INODE_SYMLINK = 21,
+	AEGIS_HOOK_INODE_PERMISSION = 22,
+	AEGIS_HOOKS = 23,
+	/* A bit: the second copy of a hook's program, see lsm.bpf.c. */
+	AEGIS_HOOK_AGAIN = 64,
 };
 
 enum aegis_kind {
@@ -85,6 +102,10 @@ enum aegis_event_flag {
 	AEGIS_EVENT_EXE_CUT = 2,
 	/* Denied because it lies deeper than a decision looks for trees. */
 	AEGIS_EVENT_TOO_DEEP = 4,
+	/* Denied because the process would leave the scope of the rules. */
+	AEGIS_EVENT_WAY_OUT = 8,
+	/* Denied because nobody knows where the file is, and a rule by place may mean it. */
+	AEGIS_EVENT_UNPLACED = 16,
 };
 
 enum aegis_counter {
@@ -168,7 +189,8 @@ struct aegis_slot {
 	u32 tree_ops;
 	/* Deny rules of the policy. */
 	u32 rules;
-	u32 pad;
+	/* enum aegis_op: what any rule denies; with a scope, also writing. */
+	u32 ops;
 	/* Of the policy's text. */
 	u64 sha256[AEGIS_SHA256_BYTES / 8];
 };

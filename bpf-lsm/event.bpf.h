@@ -12,23 +12,7 @@
 
 #include <bpf/bpf_core_read.h>
 
-#include "kernel.h"
-#include "maps.bpf.h"
-
-struct decision {
-	struct aegis_inode inode;
-	u64 policy_generation;
-	u32 generation;
-	u32 hook;
-	u32 op;
-	u32 mode;
-	u32 rule;
-	s32 error;
-	/* enum aegis_event_flag */
-	u32 flags;
-	/* The object. */
-	struct path *path;
-};
+#include "match.bpf.h"
 
 struct small_record {
 	struct aegis_event event;
@@ -43,43 +27,36 @@ struct large_record {
 /*
  * Writes the components of a path, last one first, from data[*at] on, and moves
  * *at behind them; crosses mounts as d_path() does. Returns non-zero when
- * components are missing.
+ * components are missing: also where the hook was not told by which mount.
  *
  * *at lives in the record and is read back in every turn: the verifier then
  * knows nothing about it but what the check says, and the turns look alike to
  * it. Kept in a register, its ever wider range made the verifier give up
  * (v6.12).
  */
-static __always_inline int walk(u8 *data, volatile u32 *at, u32 room, u32 name_room, u32 depth, const struct path *path)
+static __always_inline int walk(u8 *data, volatile u32 *at, u32 room, u32 name_room, u32 depth, u64 dentry_address,
+				u64 mount)
 {
-	struct vfsmount *vfsmount = BPF_CORE_READ(path, mnt);
-	struct dentry *dentry = BPF_CORE_READ(path, dentry);
-	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
-
 	for (u32 i = 0; i < depth; i++) {
-		struct dentry *root = BPF_CORE_READ(mount, mnt.mnt_root);
-		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+		struct dentry *dentry = (void *)dentry_address;
+		u64 above = dentry_above(dentry_address, mount, 1);
+		u64 mount_there = mount_above(dentry_address, mount, 1);
 		u32 to = *at;
 		long len;
 
-		if (dentry == root || dentry == parent) {
-			struct mount *above = BPF_CORE_READ(mount, mnt_parent);
-
-			/* The top of the mount tree, or of a file system that is not mounted
-       * anywhere (pipefs, memfd). */
-			if (above == mount || dentry != root)
-				return 0;
-			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-			mount = above;
-			continue;
+		if (!above)
+			return !mount;
+		/* The root of what is mounted has no name of its own. */
+		if (mount_there == mount) {
+			if (to > room - name_room)
+				return 1;
+			len = bpf_probe_read_kernel_str(data + to, name_room, BPF_CORE_READ(dentry, d_name.name));
+			if (len <= 0 || len >= name_room)
+				return 1;
+			*at = to + len;
 		}
-		if (to > room - name_room)
-			return 1;
-		len = bpf_probe_read_kernel_str(data + to, name_room, BPF_CORE_READ(dentry, d_name.name));
-		if (len <= 0 || len >= name_room)
-			return 1;
-		*at = to + len;
-		dentry = parent;
+		dentry_address = above;
+		mount = mount_there;
 	}
 	return 1;
 }
@@ -104,60 +81,96 @@ static __always_inline void describe_task(struct aegis_event *event, struct task
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 }
 
+/* What a record is filled from. */
+struct decision {
+	u64 asked;
+	u64 answer;
+	u64 inode;
+	u64 dentry;
+	u64 mnt;
+};
+
 /* Returns non-zero when both paths are complete. */
 static __always_inline int fill(struct aegis_event *event, u8 *data, u32 room, u32 name_room, u32 depth,
 				const struct decision *why)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct file *exe = BPF_CORE_READ(task, mm, exe_file);
+	struct aegis_inode id = {};
 
-	event->kind = why->error ? AEGIS_KIND_DENY : AEGIS_KIND_WOULD_DENY;
+	event->mode = mode_asked(why->asked);
+	event->kind = event->mode == AEGIS_MODE_ENFORCE ? AEGIS_KIND_DENY : AEGIS_KIND_WOULD_DENY;
+	event->error = event->mode == AEGIS_MODE_ENFORCE ? EPERM : 0;
 	event->time_ns = bpf_ktime_get_boot_ns();
-	event->policy_generation = why->policy_generation;
-	event->inode = why->inode;
-	event->generation = why->generation;
-	event->hook = why->hook;
-	event->op = why->op;
-	event->mode = why->mode;
-	event->rule = why->rule;
-	event->error = why->error;
-	event->flags = why->flags;
+	event->policy_generation = control.slots[slot_asked(why->asked)].generation;
+	event->generation = identify_other(&id, (void *)why->inode);
+	event->inode = id;
+	event->hook = hook_asked(why->asked);
+	event->op = op_asked(why->asked);
+	event->rule = why->answer;
+	event->flags = 0;
+	if (why->answer & ANSWER_TOO_DEEP)
+		event->flags |= AEGIS_EVENT_TOO_DEEP;
+	if (why->answer & ANSWER_UNPLACED)
+		event->flags |= AEGIS_EVENT_UNPLACED;
+	if (why->answer & ANSWER_WAY_OUT)
+		event->flags |= AEGIS_EVENT_WAY_OUT;
 	describe_task(event, task);
 	/* exe_len serves as the position in data until both paths are there. */
 	event->exe_len = 0;
-	if (walk(data, &event->exe_len, room, name_room, depth, why->path))
+	if (walk(data, &event->exe_len, room, name_room, depth, why->dentry, why->mnt))
 		event->flags |= AEGIS_EVENT_PATH_CUT;
 	event->path_len = event->exe_len;
 	/* A kernel thread has no executable. */
-	if (exe && walk(data, &event->exe_len, room, name_room, depth, __builtin_preserve_access_index(&exe->f_path)))
+	if (exe && walk(data, &event->exe_len, room, name_room, depth, (u64)BPF_CORE_READ(exe, f_path.dentry),
+			(u64)BPF_CORE_READ(exe, f_path.mnt)))
 		event->flags |= AEGIS_EVENT_EXE_CUT;
 	event->size = sizeof(*event) + event->exe_len;
 	event->exe_len -= event->path_len;
 	return !(event->flags & (AEGIS_EVENT_PATH_CUT | AEGIS_EVENT_EXE_CUT));
 }
 
-static __always_inline void emit(const struct decision *why)
+/* A path that does not fit arrives marked as cut. */
+GLOBAL u32 emit_small(u64 asked, u64 answer, u64 inode, u64 dentry, u64 mnt)
 {
+	const struct decision why = { asked, answer, inode, dentry, mnt };
+	struct small_record *small = bpf_ringbuf_reserve(&events, sizeof(*small), 0);
+
+	if (!small) {
+		count(AEGIS_COUNT_LOST);
+		return 0;
+	}
+	fill(&small->event, small->data, AEGIS_SMALL_BYTES, AEGIS_SMALL_NAME_BYTES, AEGIS_SMALL_DEPTH, &why);
+	bpf_ringbuf_submit(small, 0);
+	count(AEGIS_COUNT_SUBMITTED);
+	return 0;
+}
+
+/* A path that does not fit gets a larger record. */
+GLOBAL u32 emit(u64 asked, u64 answer, u64 inode, u64 dentry, u64 mnt)
+{
+	const struct decision why = { asked, answer, inode, dentry, mnt };
 	struct small_record *small = bpf_ringbuf_reserve(&events, sizeof(*small), 0);
 	struct large_record *large;
 
 	if (!small)
 		goto lost;
-	if (fill(&small->event, small->data, AEGIS_SMALL_BYTES, AEGIS_SMALL_NAME_BYTES, AEGIS_SMALL_DEPTH, why)) {
+	if (fill(&small->event, small->data, AEGIS_SMALL_BYTES, AEGIS_SMALL_NAME_BYTES, AEGIS_SMALL_DEPTH, &why)) {
 		bpf_ringbuf_submit(small, 0);
 		count(AEGIS_COUNT_SUBMITTED);
-		return;
+		return 0;
 	}
 	bpf_ringbuf_discard(small, 0);
 	large = bpf_ringbuf_reserve(&events, sizeof(*large), 0);
 	if (!large)
 		goto lost;
-	fill(&large->event, large->data, AEGIS_LARGE_BYTES, AEGIS_NAME_BYTES, AEGIS_LARGE_DEPTH, why);
+	fill(&large->event, large->data, AEGIS_LARGE_BYTES, AEGIS_NAME_BYTES, AEGIS_LARGE_DEPTH, &why);
 	bpf_ringbuf_submit(large, 0);
 	count(AEGIS_COUNT_SUBMITTED);
-	return;
+	return 0;
 lost:
 	count(AEGIS_COUNT_LOST);
+	return 0;
 }
 
 #endif

@@ -13,10 +13,26 @@
 
 struct dentry;
 
+struct mount;
+
+struct list_head {
+	struct list_head *next;
+};
+
 struct super_block {
 	u32 s_dev;
 	unsigned long s_magic;
 	struct dentry *s_root;
+	struct mount *s_mounts;
+};
+
+/* Until v6.17 the mounts of a file system are a list. */
+struct super_block___list {
+	struct list_head s_mounts;
+};
+
+struct mount___list {
+	struct list_head mnt_instance;
 };
 
 struct hlist_node {
@@ -60,9 +76,11 @@ struct qstr {
 };
 
 struct dentry {
+	u32 d_flags;
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
+	struct super_block *d_sb;
 	union {
 		struct hlist_node d_alias;
 	} d_u;
@@ -95,8 +113,8 @@ struct file {
 	struct path f_path;
 };
 
-struct linux_binprm {
-	struct file *file;
+struct vm_area_struct {
+	struct file *vm_file;
 };
 
 struct ns_common {
@@ -148,6 +166,7 @@ struct mm_struct {
 
 struct task_struct {
 	int tgid;
+	u32 personality;
 	struct task_struct *real_parent;
 	struct pid *thread_pid;
 	struct nsproxy *nsproxy;
@@ -163,6 +182,32 @@ enum {
 	FMODE_READ = 0x1,
 	FMODE_WRITE = 0x2,
 	FMODE_EXEC = 0x20,
+	/* O_PATH: a descriptor that opened nothing. */
+	FMODE_PATH = 0x4000,
+};
+
+/* include/uapi/asm-generic/mman-common.h, include/uapi/linux/personality.h, include/uapi/linux/fs.h */
+enum {
+	PROT_READ = 1,
+	PROT_EXEC = 4,
+	READ_IMPLIES_EXEC = 0x400000,
+	RENAME_EXCHANGE = 2,
+};
+
+/*
+ * The ioctl(2) requests that change a file through a descriptor that is open for reading (include/uapi/linux/fs.h,
+ * fsverity.h, msdos_fs.h, fs/ext4/ext4.h). The numbers are the same on x86_64 and arm64; those with 32 are what a 32-bit
+ * process passes.
+ */
+enum {
+	FS_IOC_SETFLAGS = 0x40086602,
+	FS_IOC32_SETFLAGS = 0x40046602,
+	FS_IOC_FSSETXATTR = 0x401c5820,
+	FS_IOC_ENABLE_VERITY = 0x40806685,
+	FAT_IOCTL_SET_ATTRIBUTES = 0x40047211,
+	FS_IOC_SETVERSION = 0x40087602,
+	FS_IOC32_SETVERSION = 0x40047602,
+	EXT4_IOC_SETVERSION = 0x40086604,
 };
 
 /* include/uapi/linux/stat.h */
@@ -171,10 +216,16 @@ enum {
 	S_IFDIR = 0040000,
 };
 
+/* include/linux/dcache.h: not known to be below the root of its file system. */
+enum {
+	DCACHE_DISCONNECTED = 0x20,
+};
+
 /* include/uapi/linux/magic.h */
 enum {
 	BTRFS_SUPER_MAGIC = 0x9123683E,
 	OVERLAYFS_SUPER_MAGIC = 0x794c7630,
+	CGROUP2_SUPER_MAGIC = 0x63677270,
 };
 
 enum {

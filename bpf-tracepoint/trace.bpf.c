@@ -81,6 +81,7 @@ enum {
 	O_ACCMODE = 3,
 	O_WRONLY = 1,
 	O_RDWR = 2,
+	O_PATH = 010000000,
 };
 
 static __always_inline u64 word(const void *regs, u32 index)
@@ -208,6 +209,9 @@ static __always_inline void observe(const char *user_path, u32 hook, u32 op)
 
 static __always_inline u32 flags_op(u64 flags)
 {
+	/* Opens nothing. */
+	if (flags & O_PATH)
+		return 0;
 	switch (flags & O_ACCMODE) {
 	case O_WRONLY:
 		return AEGIS_OP_WRITE;
@@ -259,7 +263,8 @@ int trace_open(u64 *ctx)
 	} else {
 		return 0;
 	}
-	observe((void *)path, AEGIS_HOOK_TRACE_OPEN, op);
+	if (op)
+		observe((void *)path, AEGIS_HOOK_TRACE_OPEN, op);
 	return 0;
 }
 

@@ -36,6 +36,12 @@ struct Tier {
     on_failure: String,
     mechanism: String,
     needs: Vec<String>,
+    /// What stands before the name of a hook in that of its kernel function.
+    #[serde(default)]
+    prefix: String,
+    /// Whether each program has a second copy.
+    #[serde(default)]
+    backed_up: bool,
     hook: Vec<Hook>,
     enrol: Option<Enrol>,
     claims: Claims,
@@ -46,9 +52,25 @@ struct Tier {
 #[serde(deny_unknown_fields)]
 struct Hook {
     name: String,
-    target: String,
-    required: bool,
+    #[serde(default)]
+    target: Option<String>,
+    #[serde(default)]
+    need: Need,
+    /// Whether there is a program for a shorter list of arguments.
+    #[serde(default)]
+    bare: bool,
     carries: Vec<String>,
+}
+
+/// As `Need` in `src/tier.rs`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Need {
+    Required,
+    #[default]
+    Optional,
+    IfPresent,
+    OnRequest,
 }
 
 #[derive(Deserialize)]
@@ -126,7 +148,7 @@ fn check(tier: &Tier, ids: &BTreeSet<&str>, failures: &BTreeSet<&String>) -> Res
 }
 
 fn emit(tier: &Tier, code: &mut String) -> std::fmt::Result {
-    let Tier { name, title, mechanism, needs, claims, .. } = tier;
+    let Tier { name, title, mechanism, needs, claims, prefix, .. } = tier;
     writeln!(code, "    Tier {{ name: {name:?}, title: {title:?}, mechanism: {mechanism:?},")?;
     writeln!(
         code,
@@ -137,11 +159,20 @@ fn emit(tier: &Tier, code: &mut String) -> std::fmt::Result {
     writeln!(code, "        modes: &[{}],", list(&tier.modes, |mode| format!("Mode::{}", variant(mode))))?;
     writeln!(code, "        needs: &[{}],", list(needs, |need| format!("Probe::{}", variant(need))))?;
     writeln!(code, "        hooks: &[")?;
-    for Hook { name, target, required, carries } in &tier.hook {
-        writeln!(
-            code,
-            "            Hook {{ name: {name:?}, target: {target:?}, required: {required}, carries: &{carries:?} }},"
-        )?;
+    // The second copies come first: the kernel runs the program that was attached last first.
+    let copies: &[(&str, &str)] =
+        if tier.backed_up { &[("_again", " | crate::abi::HOOK_AGAIN"), ("", "")] } else { &[("", "")] };
+    for Hook { name, target, need, bare, carries } in &tier.hook {
+        let target = target.clone().unwrap_or_else(|| format!("{prefix}{name}"));
+        for (copy, bit) in copies {
+            let bare = bare.then(|| format!("{name}_bare{copy}"));
+            let number = name.to_uppercase();
+            writeln!(
+                code,
+                "            Hook {{ name: \"{name}{copy}\", number: crate::abi::HOOK_{number}{bit}, \
+                 program: \"{name}{copy}\", bare: {bare:?}, target: {target:?}, need: Need::{need:?}, carries: &{carries:?} }},"
+            )?;
+        }
     }
     writeln!(code, "        ],")?;
     match &tier.enrol {

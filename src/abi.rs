@@ -143,7 +143,7 @@ pub struct Slot {
     pub features: AtomicU32,
     pub tree_ops: AtomicU32,
     pub rules: AtomicU32,
-    pub pad: AtomicU32,
+    pub ops: AtomicU32,
     pub sha256: [AtomicU64; SHA256_BYTES as usize / 8],
 }
 

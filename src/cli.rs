@@ -54,7 +54,7 @@ pub enum Command {
     /// Find out what this host can do, why, and what would mend it
     Doctor(DoctorArgs),
     /// Ask the kernel every question by trial and print the answers
-    Probe(JsonArgs),
+    Probe(ProbeArgs),
     /// Print what each tier denies, observes and cannot do, and what happens in each failure
     Contract(ContractArgs),
     /// Show what is in force
@@ -287,6 +287,10 @@ pub struct RunArgs {
     /// What is accepted on purpose.
     #[command(flatten)]
     pub accept: AcceptArgs,
+    /// Which hooks ask the rules. auto and file: those of the contract; inode and both: `inode_permission` as well, which
+    /// refuses denied inodes to access(2) and on the way to other files, at a cost for every directory of every path
+    #[arg(long, value_name = "WHICH", default_value = "auto")]
+    pub lsm_hook: LsmHook,
     /// Exit when an optional hook is missing or a proof fails
     #[arg(long)]
     pub strict: bool,
@@ -302,6 +306,26 @@ impl RunArgs {
     /// The wanted mode.
     pub fn mode(&self) -> Mode {
         if self.enforce { Mode::Enforce } else { Mode::Audit }
+    }
+}
+
+/// Which hooks ask the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LsmHook {
+    /// Those that the contract rests on
+    Auto,
+    /// The same
+    File,
+    /// Those, and `inode_permission`
+    Inode,
+    /// The same
+    Both,
+}
+
+impl LsmHook {
+    /// Whether `inode_permission` is asked for. The other hooks are never left out: the contract rests on them.
+    pub fn with_permission(self) -> bool {
+        matches!(self, Self::Inode | Self::Both)
     }
 }
 
@@ -323,6 +347,17 @@ pub struct DoctorArgs {
     /// What this host must be able to do for exit 0
     #[arg(long, value_name = "WHAT", default_value = "enforce")]
     pub require: Mode,
+}
+
+/// What `probe` is to ask.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ProbeArgs {
+    /// Load every program of every tier as well, and print what the verifier spends on each; attaches nothing
+    #[arg(long)]
+    pub programs: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Which contract to print.

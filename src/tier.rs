@@ -47,15 +47,34 @@ pub enum Attach {
     RawTracepoint,
 }
 
+/// What it means when a hook is not attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Without it nothing is attached.
+    Required,
+    /// The claims that it carries are uncovered.
+    Optional,
+    /// As optional; but where the kernel has no such function, it has no such operation, or asks another hook.
+    IfPresent,
+    /// Nothing: it is attached when asked for, and at no other time.
+    OnRequest,
+}
+
 /// A place where the kernel asks a program.
 #[derive(Clone, Copy, Debug)]
 pub struct Hook {
-    /// Name of the hook and of the program.
+    /// Name of the hook; of a second copy, with `_again` behind it.
     pub name: &'static str,
+    /// `AEGIS_HOOK_*`, as in events.
+    pub number: u32,
+    /// The program.
+    pub program: &'static str,
+    /// Another one, for kernels that call the hook with one argument less.
+    pub bare: Option<&'static str>,
     /// The kernel function or tracepoint.
     pub target: &'static str,
-    /// Without it nothing is attached.
-    pub required: bool,
+    /// What it means when it is not attached.
+    pub need: Need,
     /// The claims that rest on it.
     pub carries: &'static [&'static str],
 }

@@ -11,7 +11,7 @@ use crate::{
     enforce::{Attached, Counters, Enroller, Held, HookProof, Loaded, Outcome, Pins, Prover},
     kernel::{Kernel, errno_name},
     plan::Accept,
-    tier::{Hook, Mode, Tier},
+    tier::{Hook, Mode, Need, Tier},
 };
 
 /// What is to be set up.
@@ -27,6 +27,8 @@ pub struct Setup<'a> {
     pub accept: Accept,
     /// Whether a missing optional hook is a failure.
     pub strict: bool,
+    /// Whether the hooks that are attached on request alone are asked for.
+    pub with_permission: bool,
     /// Whether enforcement begins suspended.
     pub break_glass: bool,
     /// Where to pin, and what to take over; `None`: everything ends with this process.
@@ -56,20 +58,23 @@ pub struct Guard {
 impl Guard {
     /// Sets up everything, or leaves everything as it was.
     pub fn start(kernel: &Kernel, setup: &Setup<'_>, source: &Source) -> Result<Self, AgentError> {
-        let Setup { tier, mode, pins, .. } = *setup;
+        let Setup { tier, mode, pins, with_permission, .. } = *setup;
         if let Some(pins) = pins {
             pins.check()?;
         }
         let loaded = Loaded::new(kernel, tier, pins)?;
         let enroller = Enroller::new(kernel, tier, &loaded)?;
-        let prover =
-            tier.enforces().then(|| Prover::new(kernel, &enroller, setup.canary_dirs)).transpose()?;
+        let prover = tier
+            .enforces()
+            .then(|| Prover::new(kernel, &enroller, setup.canary_dirs, crate::confine::lock_helper))
+            .transpose()?;
         // A policy that waits to be confirmed is left alone: to build it anew would make it stay.
         let on_trial = loaded.bank.in_force();
         let on_trial = on_trial.pending.is_some() && on_trial.held == Some(setup.policy);
         let resolved = if on_trial { None } else { Some(resolve(&enroller, &source.policy, setup.accept)?) };
         let enrolment = enroller.detach();
-        let (attached, missing) = loaded.attach(kernel, tier)?;
+        let (attached, missing) =
+            loaded.attach(kernel, tier, |hook| with_permission || hook.need != Need::OnRequest)?;
         if setup.strict && !missing.is_empty() {
             return Err(AgentError::Partial { hooks: missing.iter().map(|hook| hook.name).collect() });
         }

@@ -52,6 +52,8 @@ pub struct Options {
     pub allow_unsigned: bool,
     /// Whether a missing optional hook or a failed proof ends the run.
     pub strict: bool,
+    /// Whether to attach what is attached on request alone.
+    pub with_permission: bool,
     /// How often to prove.
     pub proof_interval: Duration,
     /// Where things are.
@@ -113,6 +115,7 @@ fn start(
             policy: held(&begin.record),
             accept: if begin.known { accepted(&begin.record) } else { options.accept },
             strict: options.strict,
+            with_permission: options.with_permission,
             break_glass: request.break_glass,
             pins: pinned.then_some(&pins),
             canary_dirs: &[&options.dirs.run, &options.dirs.state],

@@ -28,6 +28,9 @@ pub struct Question<'a> {
     pub accept: Accept,
 }
 
+/// The hook whose program answers.
+const SIMULATING: &str = "file_open";
+
 impl Change {
     /// Asks the programs that are attached; where none are, attaches them for the question alone.
     pub fn simulate(self, question: &Question<'_>, dirs: &Dirs) -> Result<Answer, AgentError> {
@@ -48,7 +51,7 @@ impl Change {
         let loaded = Loaded::new(&kernel, tier, None)?;
         let enroller = Enroller::new(&kernel, tier, &loaded)?;
         // The mode of new maps is off: attached like this, nothing is refused and nothing reported.
-        let _attached = loaded.attach(&kernel, tier)?;
+        let _attached = loaded.attach(&kernel, tier, |hook| hook.name == SIMULATING)?;
         self.ask(question, &kernel, &loaded.bank, &enroller)
     }
 

@@ -1,7 +1,7 @@
 //! The main loop: hand on events, prove again, look at break-glass, keep the state file true, until a signal comes.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     os::fd::{AsFd as _, OwnedFd},
     time::Duration,
 };
@@ -20,6 +20,7 @@ use crate::{
     plan::Decision,
     state::{AgentState, AttachState, EventState, Health, HookState, RunDir, SCHEMA_VERSION, Status},
     store::{Record, Store},
+    tier::{Hook, Need},
 };
 
 /// How often break-glass and counters are looked at: half of the second within which break-glass has to work.
@@ -280,13 +281,7 @@ impl Watch {
                 AttachState::Partial
             },
             hooks: self.hooks(),
-            uncovered: self
-                .guard
-                .missing
-                .iter()
-                .flat_map(|hook| hook.carries)
-                .map(|claim| (*claim).to_owned())
-                .collect(),
+            uncovered: self.uncovered(),
             policy: policy_state(&self.policy.0, self.policy.1.as_ref()),
             events: EventState { submitted: counters.submitted, lost: counters.lost },
             break_glass: broken,
@@ -297,18 +292,26 @@ impl Watch {
         })
     }
 
+    /// Claims that rest on a missing hook, each once.
+    fn uncovered(&self) -> Vec<String> {
+        let claims: BTreeSet<&str> =
+            self.guard.missing.iter().flat_map(|hook| hook.carries).copied().collect();
+        claims.into_iter().map(str::to_owned).collect()
+    }
+
     fn hooks(&self) -> Vec<HookState> {
         let proven = |name| {
             let proof = self.guard.proofs.iter().find(|proof| proof.hook == name)?;
             (proof.outcome == Outcome::Refused).then(|| rfc3339(proof.at))
         };
-        let hooks = self.guard.tier.hooks.iter().map(|hook| HookState {
+        let state = |hook: &Hook, attached| HookState {
             name: hook.name.to_owned(),
-            required: hook.required,
-            attached: self.guard.attached.iter().any(|one| one.hook.name == hook.name),
+            required: hook.need == Need::Required,
+            attached,
             proven_at: proven(hook.name),
-        });
-        hooks.collect()
+        };
+        let attached = self.guard.attached.iter().map(|one| state(one.hook, true));
+        attached.chain(self.guard.missing.iter().map(|hook| state(hook, false))).collect()
     }
 
     /// Hands on what is left and says goodbye. Pinned enforcement stays.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::{
     cli::ContractArgs,
     exit::{Exit, Failure},
-    tier::{CLAIMS, TIERS, Tier},
+    tier::{CLAIMS, Need, TIERS, Tier},
 };
 
 #[derive(Serialize)]
@@ -80,7 +80,11 @@ fn contract(tier: &Tier) -> TierContract {
         hooks: tier
             .hooks
             .iter()
-            .map(|hook| HookContract { name: hook.name, required: hook.required, carries: hook.carries })
+            .map(|hook| HookContract {
+                name: hook.name,
+                required: hook.need == Need::Required,
+                carries: hook.carries,
+            })
             .collect(),
         claims: claims.collect(),
         failures: tier

@@ -24,6 +24,7 @@ pub(super) fn run(args: &RunArgs, places: &Places) -> Result<Exit, Failure> {
         accept: args.accept.accept(),
         allow_unsigned: args.allow_unsigned_policy,
         strict: args.strict,
+        with_permission: args.lsm_hook.with_permission(),
         proof_interval: args.proof_interval,
         dirs: places.dirs(),
     };

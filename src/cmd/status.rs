@@ -9,7 +9,7 @@ use crate::{
     exit::{Exit, Failure},
     state::{AgentState, AttachState, Health, HookState, RunDir, Status},
     store::Store,
-    tier::Mode,
+    tier::{Hook, Mode, Need},
 };
 
 /// What is known, and whether what the agent says of itself is contradicted by the kernel.
@@ -127,13 +127,7 @@ fn compare(status: &mut Status, pinned: &Pinned, places: &Places, alive: bool) -
         } else {
             "no agent is running; the pinned programs stay in force, last proven when it ran".to_owned()
         }];
-        let hooks = pinned.tier.map(|tier| tier.hooks).unwrap_or_default();
-        status.attach_state =
-            match hooks.iter().filter(|hook| pinned.hooks.iter().any(|name| name == hook.name)).count() {
-                0 => AttachState::None,
-                some if some < hooks.len() => AttachState::Partial,
-                _ => AttachState::Full,
-            };
+        status.attach_state = attach_state(pinned);
     }
     if suspended {
         status.enforcing = false;
@@ -152,6 +146,21 @@ fn compare(status: &mut Status, pinned: &Pinned, places: &Places, alive: bool) -
         ));
     }
     held
+}
+
+/// What the pins say of themselves. A hook that only some kernels have is not missed: whether this one has it, the agent
+/// said when it ran.
+fn attach_state(pinned: &Pinned) -> AttachState {
+    let hooks = pinned.tier.map(|tier| tier.hooks).unwrap_or_default();
+    let missed = |hook: &Hook| {
+        matches!(hook.need, Need::Required | Need::Optional)
+            && !pinned.hooks.iter().any(|name| name == hook.name)
+    };
+    match hooks.iter().any(missed) {
+        _ if pinned.hooks.is_empty() => AttachState::None,
+        true => AttachState::Partial,
+        false => AttachState::Full,
+    }
 }
 
 fn note_pin(hook: &mut HookState, pinned: &[String]) {

@@ -43,7 +43,7 @@ pub fn filter_calls() -> Result<(), ConfineError> {
 /// a Landlock domain binds the thread that makes it and those that come from it.
 pub fn lock_down(writable: &[&Path]) -> Result<String, ConfineError> {
     rustix::thread::set_no_new_privs(true).map_err(|errno| ConfineError::NoNewPrivs(errno.into()))?;
-    let status = landlock(writable)?;
+    let status = landlock(writable, AccessFs::from_write(LANDLOCK_ABI))?;
     let landlock = match status {
         RulesetStatus::FullyEnforced => "landlock fully enforced",
         RulesetStatus::PartiallyEnforced => "landlock partially enforced (older kernel)",
@@ -52,8 +52,15 @@ pub fn lock_down(writable: &[&Path]) -> Result<String, ConfineError> {
     Ok(format!("no_new_privs, {landlock}, seccomp allowlist"))
 }
 
-/// Nothing may be written or executed but in our own directories, nothing executed there either, no TCP.
-fn landlock(writable: &[&Path]) -> Result<RulesetStatus, ConfineError> {
+/// The sandbox of the helper that tries to execute a canary: nothing is written or executed but in its directory.
+pub fn lock_helper(directory: &Path) -> std::io::Result<()> {
+    landlock(&[directory], AccessFs::from_write(LANDLOCK_ABI) | AccessFs::Execute)
+        .map(drop)
+        .map_err(std::io::Error::other)
+}
+
+/// Nothing may be written or executed but `there` in our own directories, no TCP.
+fn landlock(writable: &[&Path], there: landlock::BitFlags<AccessFs>) -> Result<RulesetStatus, ConfineError> {
     let writes = AccessFs::from_write(LANDLOCK_ABI);
     let mut rules = Ruleset::default()
         // Best effort is right here: an older kernel's narrower domain is still narrower than none, and it is reported.
@@ -62,7 +69,7 @@ fn landlock(writable: &[&Path]) -> Result<RulesetStatus, ConfineError> {
         .handle_access(AccessNet::from_all(LANDLOCK_ABI))?
         .create()?;
     for path in writable.iter().filter(|path| path.is_dir()) {
-        rules = rules.add_rule(PathBeneath::new(PathFd::new(path)?, writes))?;
+        rules = rules.add_rule(PathBeneath::new(PathFd::new(path)?, there))?;
     }
     Ok(rules.restrict_self()?.ruleset)
 }

@@ -207,6 +207,7 @@ impl Bank {
         // content (maybe_wait_bpf_programs, kernel v4.20), so nobody reads what is written here.
         fields.features.store(rules.features, Release);
         fields.tree_ops.store(rules.tree_ops, Release);
+        fields.ops.store(rules.ops, Release);
         fields.rules.store(policy.rules, Release);
         for (word, bytes) in fields.sha256.iter().zip(policy.sha256.bytes().as_chunks().0) {
             word.store(u64::from_ne_bytes(*bytes), Release);

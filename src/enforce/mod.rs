@@ -2,6 +2,7 @@
 
 mod ask;
 mod bank;
+mod canary;
 mod enrol;
 mod fill;
 mod object;
@@ -20,6 +21,7 @@ pub use self::{
     proof::{HookProof, Outcome, Prover},
     reader::{Counters, Reader},
 };
+pub use crate::sys::bpf::Effort;
 use crate::sys::bpf::LoadError;
 
 /// What can go wrong on the kernel side.
@@ -55,6 +57,9 @@ pub enum EnforceError {
     /// The kernel's type information cannot be used.
     #[error("the kernel's type information cannot be used")]
     Btf(#[from] aya_obj::btf::BtfError),
+    /// The kernel does not take the types of the embedded programs.
+    #[error("the kernel refused the types of the embedded programs")]
+    Types(#[source] io::Error),
     /// The embedded programs do not fit this kernel.
     #[error("the embedded programs could not be fitted to this kernel")]
     Relocate(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -10,15 +10,15 @@ use std::{
 
 use aya_obj::{
     EbpfSectionKind, Object,
-    btf::{Btf, BtfKind},
+    btf::{Btf, BtfFeature, BtfKind},
     generated::{bpf_attach_type, bpf_prog_type},
 };
 
 use super::{Bank, EnforceError, Pins};
 use crate::{
     kernel::Kernel,
-    sys::bpf::{self, MapSpec, ProgramSpec},
-    tier::{Attach, Hook, Tier},
+    sys::bpf::{self, Effort, Functions, MapSpec, ProgramSpec},
+    tier::{Attach, Hook, Need, Tier},
 };
 
 static LSM_OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lsm.o"));
@@ -37,6 +37,8 @@ const CGROUP_ANCESTORS: &str = "cgroup_ancestors";
 pub struct Loaded {
     object: Object,
     maps: BTreeMap<String, OwnedFd>,
+    /// The object's own types, by which the kernel tells its functions apart.
+    types: Option<OwnedFd>,
     attach: Attach,
     /// The control block and the rule sets.
     pub bank: Bank,
@@ -78,7 +80,7 @@ impl Loaded {
     }
 
     fn loads(&self, kernel: &Kernel, tier: &'static Tier) -> bool {
-        tier.hooks.iter().all(|hook| self.load(kernel, hook.name, hook.target).is_ok())
+        tier.hooks.iter().all(|hook| self.load(kernel, hook.program, hook.target).is_ok())
     }
 
     fn prepare(
@@ -112,7 +114,11 @@ impl Loaded {
         let bank = Bank::new(tier.attach, &|name| {
             named(&maps, name)?.try_clone().map_err(|source| map_error(name, "opened", source))
         })?;
-        Ok(Self { object, maps, attach: tier.attach, bank })
+        let types = match tier.attach {
+            Attach::RawTracepoint => None,
+            Attach::Lsm | Attach::ModifyReturn => Some(load_types(&mut object)?),
+        };
+        Ok(Self { object, maps, types, attach: tier.attach, bank })
     }
 
     /// A map by its name in the object.
@@ -132,19 +138,22 @@ impl Loaded {
         self.bank.ids(control).map_err(|source| map_error("control", "read", source))
     }
 
-    /// Loads and attaches every hook of the tier, or none: when a required one is refused, those before it are undone by
-    /// being dropped. Optional ones that are refused come back by name.
+    /// Loads and attaches every hook that is wanted, or none: when a required one is refused, those before it are undone
+    /// by being dropped. Optional ones that are refused come back by name.
     pub fn attach(
         &self,
         kernel: &Kernel,
         tier: &'static Tier,
+        wanted: impl Fn(&Hook) -> bool,
     ) -> Result<(Vec<Attached>, Vec<&'static Hook>), EnforceError> {
         let mut attached = Vec::new();
         let mut missing = Vec::new();
-        for hook in tier.hooks {
+        for hook in tier.hooks.iter().filter(|hook| wanted(hook)) {
             match self.attach_one(kernel, hook) {
                 Ok(one) => attached.push(one),
-                Err(error) if hook.required => return Err(error),
+                // The kernel has no such operation, or does it by another hook.
+                Err(EnforceError::NoTarget { .. }) if hook.need == Need::IfPresent => {}
+                Err(error) if hook.need == Need::Required => return Err(error),
                 Err(_) => missing.push(hook),
             }
         }
@@ -152,7 +161,11 @@ impl Loaded {
     }
 
     fn attach_one(&self, kernel: &Kernel, hook: &'static Hook) -> Result<Attached, EnforceError> {
-        let program = self.load(kernel, hook.name, hook.target)?;
+        // Which form of the arguments a kernel has is found out by trying, never by its version.
+        let program = match (self.load(kernel, hook.program, hook.target), hook.bare) {
+            (Err(EnforceError::HookNotLoaded { .. }), Some(bare)) => self.load(kernel, bare, hook.target)?,
+            (other, _) => other?,
+        };
         let link = self
             .link(hook.target, &program)
             .map_err(|source| EnforceError::HookRefused { hook: hook.name, source })?;
@@ -173,6 +186,34 @@ impl Loaded {
         name: &'static str,
         target: &'static str,
     ) -> Result<OwnedFd, EnforceError> {
+        let spec = self.spec(kernel, name, target)?;
+        bpf::program_load(&spec).map_err(|source| EnforceError::HookNotLoaded { hook: name, source })
+    }
+
+    /// Every program of a tier, in the order of its hooks, and what the verifier spends on it here.
+    pub fn efforts(
+        &self,
+        kernel: &Kernel,
+        tier: &'static Tier,
+    ) -> Vec<(&'static str, Result<Option<Effort>, EnforceError>)> {
+        let effort = |name, target| {
+            let spec = self.spec(kernel, name, target)?;
+            bpf::verifier_effort(&spec).map_err(|source| EnforceError::HookNotLoaded { hook: name, source })
+        };
+        let enrol = tier.enrol.iter().map(|enrol| (enrol.program, enrol.target));
+        let variants = tier.hooks.iter().flat_map(|hook| {
+            std::iter::once(hook.program).chain(hook.bare).map(|program| (program, hook.target))
+        });
+        let programs = variants.chain(enrol);
+        programs.map(|(name, target)| (name, effort(name, target))).collect()
+    }
+
+    fn spec(
+        &self,
+        kernel: &Kernel,
+        name: &'static str,
+        target: &'static str,
+    ) -> Result<ProgramSpec<'_>, EnforceError> {
         let program = self.object.programs.get(name).ok_or(EnforceError::Embedded(name))?;
         let function =
             self.object.functions.get(&program.function_key()).ok_or(EnforceError::Embedded(name))?;
@@ -190,8 +231,12 @@ impl Loaded {
                 .id_by_type_name_kind(target, BtfKind::Func)
                 .map_err(|_| EnforceError::NoTarget { hook: name, target })?,
         };
-        let spec = ProgramSpec { name, kind, attach, attach_btf_id, instructions: &function.instructions };
-        bpf::program_load(&spec).map_err(|source| EnforceError::HookNotLoaded { hook: name, source })
+        let functions = self.types.as_ref().map(|types| Functions {
+            btf: types.as_fd(),
+            info: function.func_info.func_info_bytes(),
+            record: u32::try_from(function.func_info_rec_size).unwrap_or(0),
+        });
+        Ok(ProgramSpec { name, kind, attach, attach_btf_id, instructions: &function.instructions, functions })
     }
 }
 
@@ -201,6 +246,13 @@ fn named<'a>(maps: &'a BTreeMap<String, OwnedFd>, name: &'static str) -> Result<
 
 pub(super) fn map_error(map: &str, action: &'static str, source: io::Error) -> EnforceError {
     EnforceError::Map { map: map.to_owned(), action, source }
+}
+
+/// Hands the object's types over, cut down to what every supported kernel reads.
+fn load_types(object: &mut Object) -> Result<OwnedFd, EnforceError> {
+    let known = |feature| matches!(feature, BtfFeature::Func | BtfFeature::FuncGlobal | BtfFeature::DataSec);
+    let types = object.fixup_and_sanitize_btf(|| Some(known))?.ok_or(EnforceError::Embedded("BTF"))?;
+    bpf::btf_load(&types.to_bytes()).map_err(EnforceError::Types)
 }
 
 fn shape(definition: &aya_obj::Map) -> MapSpec<'static> {

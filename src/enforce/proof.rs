@@ -4,18 +4,15 @@
 //! The canary rule is part of the control block and binds one process at one hook, so nothing else on the host can meet
 //! it, and a hook that does not work is not covered up by another that does.
 
-use std::{
-    fs, io,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    sync::atomic::Ordering,
-    time::SystemTime,
-};
+use std::{io, path::Path, sync::atomic::Ordering::Release, time::SystemTime};
 
 use rustix::fs::StatVfsMountFlags;
 
-use super::{EnforceError, Enroller};
-use crate::{abi, kernel::Kernel, plan::Identity, sys::process::ExecProver, tier::Hook};
+use super::{
+    EnforceError, Enroller,
+    canary::{Bird, Canaries, EXEC, PREPARE, TIDY, bird, work},
+};
+use crate::{abi, kernel::Kernel, plan::Identity, sys::process::Helper, tier::Hook};
 
 /// How one hook stood up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,109 +39,113 @@ pub struct HookProof {
     pub outcome: Outcome,
 }
 
-/// Canaries, their identities, and the child that tries to execute one.
+/// Canaries, their identities, and the helper that does to them what hooks are asked about.
 #[derive(Debug)]
 pub struct Prover {
-    dir: PathBuf,
-    file: PathBuf,
-    file_id: Identity,
-    program_id: Identity,
-    child: ExecProver,
-    pid: u32,
+    canaries: Canaries,
+    file: Identity,
+    program: Identity,
+    directory: Identity,
+    helper: Helper,
 }
 
 impl Prover {
     /// Makes the canaries in the first of `dirs` from which programs may be executed: `/run` is often `noexec`, and
-    /// then an exec fails before any hook is asked. Call it while this process has one thread.
-    pub fn new(kernel: &Kernel, enroller: &Enroller, dirs: &[&Path]) -> Result<Self, EnforceError> {
+    /// then an exec fails before any hook is asked. `confine` closes the sandbox of the helper, which works in one
+    /// directory alone. Call it while this process has one thread.
+    pub fn new(
+        kernel: &Kernel,
+        enroller: &Enroller,
+        dirs: &[&Path],
+        confine: fn(&Path) -> io::Result<()>,
+    ) -> Result<Self, EnforceError> {
         let failed = |step| move |source| EnforceError::Proof { step, source };
         let dir = dirs.iter().find(|dir| executable(dir)).ok_or_else(|| {
             failed("every directory of ours is on a noexec mount")(io::Error::from_raw_os_error(libc::EACCES))
         })?;
-        let dir = dir.join("canary");
-        fs::create_dir_all(&dir).map_err(failed("making the canary directory"))?;
-        let (file, program) = (dir.join("file"), dir.join("program"));
-        // Neither ELF nor `#!`: the kernel asks its hooks and then answers ENOEXEC.
-        for path in [&file, &program] {
-            fs::write(path, "aegisbpf canary: made to be refused\n").map_err(failed("writing a canary"))?;
-        }
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o700))
-            .map_err(failed("marking a canary executable"))?;
+        let canaries = Canaries::make(dir).map_err(failed("making the canaries"))?;
         let identity = kernel.identity().map_err(failed("loading the identity program"))?;
+        let theirs = canaries.clone();
+        let prepare = move || {
+            confine(&theirs.dir)?;
+            work(theirs)
+        };
         Ok(Self {
-            file_id: enroller.inode(&file)?.0,
-            program_id: enroller.inode(&program)?.0,
-            child: ExecProver::start(&program, identity.program())
-                .map_err(failed("starting the exec helper"))?,
-            pid: identity.of_this_thread().map_err(failed("asking for this process's id"))?,
-            dir,
-            file,
+            file: enroller.inode(canaries.path(Bird::File))?.0,
+            program: enroller.inode(canaries.path(Bird::Program))?.0,
+            directory: enroller.inode(canaries.path(Bird::Directory))?.0,
+            helper: Helper::start(identity.program(), prepare).map_err(failed("starting the helper"))?,
+            canaries,
         })
     }
 
     /// Puts each hook to the test. Takes microseconds a hook; nobody else is affected.
     pub fn prove(&mut self, control: &abi::Control, hooks: &[&'static Hook]) -> Vec<HookProof> {
-        hooks
-            .iter()
-            .map(|hook| HookProof {
-                hook: hook.name,
-                outcome: self.test(control, hook.name),
-                at: SystemTime::now(),
-            })
-            .collect()
+        let mut proof = |hook: &'static Hook| {
+            let test = u8::try_from(hook.number & !abi::HOOK_AGAIN).unwrap_or(0);
+            let mut outcome = self.test(control, hook.number, test);
+            // What is executed is opened first, and that is where it is refused.
+            if hook.number & !abi::HOOK_AGAIN == abi::HOOK_FILE_OPEN && outcome == Outcome::Refused {
+                outcome = self.test(control, hook.number, EXEC);
+            }
+            HookProof { hook: hook.name, outcome, at: SystemTime::now() }
+        };
+        hooks.iter().map(|hook| proof(hook)).collect()
     }
 
-    fn test(&mut self, control: &abi::Control, hook: &str) -> Outcome {
-        match hook {
-            "file_open" => self.open(control, abi::HOOK_FILE_OPEN),
-            "file_open_again" => self.open(control, abi::HOOK_FILE_OPEN_AGAIN),
-            "bprm_check_security" => self.exec(control, abi::HOOK_BPRM_CHECK),
-            "bprm_again" => self.exec(control, abi::HOOK_BPRM_CHECK_AGAIN),
-            _ => Outcome::Inconclusive { errno: libc::ENOSYS },
+    /// Does the operation without and with the canary rule. Without it may fail for another reason, such as a file
+    /// system that takes no attributes: the hooks are asked before, and `EPERM` is told from it.
+    fn test(&mut self, control: &abi::Control, number: u32, test: u8) -> Outcome {
+        let before = self.attempt(test, &mut |helper| helper.ask(test));
+        let before = match before {
+            Ok(errno) if errno != libc::EPERM => errno,
+            other => return Outcome::Inconclusive { errno: other.unwrap_or(libc::EPIPE) },
+        };
+        let canary = match bird(test) {
+            Bird::File => self.file,
+            Bird::Program => self.program,
+            Bird::Directory => self.directory,
+        };
+        let with_rule = self.attempt(test, &mut |helper| {
+            control.canary.ino.store(canary.inode.ino, Release);
+            control.canary.dev.store(canary.inode.dev, Release);
+            control.prover_tgid.store(helper.global_pid(), Release);
+            // Last, because it arms the rule.
+            control.prover_hook.store(number, Release);
+            let answer = helper.ask(test);
+            control.prover_hook.store(abi::HOOK_NONE, Release);
+            answer
+        });
+        match with_rule {
+            Ok(libc::EPERM) => Outcome::Refused,
+            Ok(same) if same == before => Outcome::Passed,
+            other => Outcome::Inconclusive { errno: other.unwrap_or(libc::EPIPE) },
         }
     }
 
-    fn open(&self, control: &abi::Control, hook: u32) -> Outcome {
-        outcome(control, hook, self.file_id, self.pid, 0, &mut || {
-            fs::File::open(&self.file).map_or_else(|error| error.raw_os_error().unwrap_or(libc::EIO), |_| 0)
-        })
-    }
-
-    fn exec(&mut self, control: &abi::Control, hook: u32) -> Outcome {
-        let (id, pid) = (self.program_id, self.child.global_pid());
-        let child = &mut self.child;
-        outcome(control, hook, id, pid, libc::ENOEXEC, &mut || child.attempt().unwrap_or(libc::EPIPE))
+    /// An operation between getting ready for it and clearing up behind it, which no rule must meet.
+    fn attempt(
+        &mut self,
+        test: u8,
+        operation: &mut dyn FnMut(&mut Helper) -> io::Result<i32>,
+    ) -> io::Result<i32> {
+        if bird(test) != Bird::Directory {
+            return operation(&mut self.helper);
+        }
+        match self.helper.ask(test | PREPARE)? {
+            0 => {}
+            errno => return Ok(errno),
+        }
+        let answer = operation(&mut self.helper);
+        self.helper.ask(TIDY)?;
+        answer
     }
 }
 
 impl Drop for Prover {
     fn drop(&mut self) {
-        // A failure leaves two small files in a directory of ours, which the next run overwrites.
-        drop(fs::remove_dir_all(&self.dir));
+        self.canaries.remove();
     }
-}
-
-/// Runs `operation` without and with the canary rule. `free` is what it answers when no hook refuses.
-fn outcome(
-    control: &abi::Control,
-    hook: u32,
-    canary: Identity,
-    pid: u32,
-    free: i32,
-    operation: &mut dyn FnMut() -> i32,
-) -> Outcome {
-    let before = operation();
-    if before != free {
-        return Outcome::Inconclusive { errno: before };
-    }
-    control.canary.ino.store(canary.inode.ino, Ordering::Release);
-    control.canary.dev.store(canary.inode.dev, Ordering::Release);
-    control.prover_tgid.store(pid, Ordering::Release);
-    // Last, because it arms the rule.
-    control.prover_hook.store(hook, Ordering::Release);
-    let with_rule = operation();
-    control.prover_hook.store(abi::HOOK_NONE, Ordering::Release);
-    if with_rule == libc::EPERM { Outcome::Refused } else { Outcome::Passed }
 }
 
 fn executable(dir: &Path) -> bool {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{Decision, Event};
-use crate::abi;
+use crate::{abi, tier::TIERS};
 
 /// Turns the kernel's boot-time nanoseconds into wall-clock time.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +61,8 @@ pub fn decode(record: &[u8], clock: Clock, policy: impl Fn(u64) -> Option<String
         },
         path_cut: event.flags & abi::EVENT_PATH_CUT != 0,
         too_deep: event.flags & abi::EVENT_TOO_DEEP != 0,
+        unplaced: event.flags & abi::EVENT_UNPLACED != 0,
+        leaves_scope: event.flags & abi::EVENT_WAY_OUT != 0,
         device: (!traced).then(|| format!("{}:{}", event.inode.dev >> 20, event.inode.dev & 0xf_ffff)),
         inode: (!traced).then_some(event.inode.ino),
         generation: seen(event.generation),
@@ -92,14 +94,10 @@ fn operation(bits: u32) -> String {
     names.collect::<Vec<_>>().join(",")
 }
 
+/// The name of a hook; which copy of its program decided is nothing to a reader.
 fn hook(number: u32) -> Option<&'static str> {
-    match number {
-        abi::HOOK_FILE_OPEN | abi::HOOK_FILE_OPEN_AGAIN => Some("file_open"),
-        abi::HOOK_BPRM_CHECK | abi::HOOK_BPRM_CHECK_AGAIN => Some("bprm_check_security"),
-        abi::HOOK_TRACE_OPEN => Some("trace_open"),
-        abi::HOOK_TRACE_EXEC => Some("trace_exec"),
-        _ => None,
-    }
+    let number = number & !abi::HOOK_AGAIN;
+    TIERS.iter().flat_map(|tier| tier.hooks).find(|hook| hook.number == number).map(|hook| hook.name)
 }
 
 /// Components, last one first and each ended by NUL, to a path. One whose start is missing begins with `…`.

@@ -56,6 +56,7 @@ pub enum Event {
 
 /// A decision about one operation of one process.
 #[derive(Clone, Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own in the JSON")]
 pub struct Decision {
     /// Mode at the time of the decision.
     pub mode: &'static str,
@@ -71,6 +72,10 @@ pub struct Decision {
     pub path_cut: bool,
     /// Set when no rule matched, but the file lies too deep to tell whether it is in a denied tree.
     pub too_deep: bool,
+    /// Set when no rule matched, but the file was opened by a handle, and could be where a rule means it.
+    pub unplaced: bool,
+    /// Set when no rule matched, but the process would have left the scope of the rules.
+    pub leaves_scope: bool,
     /// `major:minor`; absent in a tier that sees no inodes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,

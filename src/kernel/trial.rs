@@ -151,7 +151,8 @@ fn load(kernel: &Kernel, place: Place, instructions: &[bpf_insn]) -> Result<Owne
             .and_then(|btf| btf.id_by_type_name_kind(target, BtfKind::Func))
             .map_err(|_| Why::Refused { what, errno: libc::ENOENT })?,
     };
-    let spec = ProgramSpec { name: "aegis_trial", kind, attach, attach_btf_id, instructions };
+    let spec =
+        ProgramSpec { name: "aegis_trial", kind, attach, attach_btf_id, instructions, functions: None };
     bpf::program_load(&spec).map_err(|error| refused(what, &error.source))
 }
 
@@ -205,6 +206,7 @@ impl Identity {
             attach: None,
             attach_btf_id: 0,
             instructions: &instructions,
+            functions: None,
         };
         bpf::program_load(&spec).map(|program| Self { program }).map_err(|error| error.source)
     }

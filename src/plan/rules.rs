@@ -87,6 +87,8 @@ pub struct RuleSet {
     pub features: u32,
     /// `AEGIS_OP_*`: what some tree denies.
     pub tree_ops: u32,
+    /// `AEGIS_OP_*`: what some rule denies.
+    pub ops: u32,
 }
 
 /// A policy that cannot be put into rule sets.
@@ -173,7 +175,12 @@ pub fn build(policy: &Policy, found: &Found, accept: Accept) -> Result<RuleSet, 
     }
     // What the policy says counts, not what was found: a scope of which no cgroup is left binds nobody.
     let scope = if policy.scope.is_empty() { 0 } else { abi::FEATURE_SCOPE };
-    Ok(sets.finish(scope))
+    // Leaving a scope is writing to a file of the cgroup file system.
+    let scope_ops = if scope == 0 { 0 } else { abi::OP_WRITE };
+    let paths = policy.paths.iter().chain(&policy.trees).map(|rule| rule.ops);
+    let ops =
+        paths.chain(policy.inodes.iter().map(|rule| rule.ops)).fold(scope_ops, |all, ops| all | ops.bits());
+    Ok(RuleSet { ops, ..sets.finish(scope) })
 }
 
 fn object(rule: &PathRule) -> abi::Object {
@@ -291,6 +298,7 @@ impl Sets {
             cgroups: self.cgroups.into_iter().collect(),
             paths: self.paths.into_iter().collect(),
             prefixes: nested(self.prefixes),
+            ops: 0,
         }
     }
 }

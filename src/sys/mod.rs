@@ -3,5 +3,6 @@
 #![expect(unsafe_code, reason = "system calls without a safe wrapper in a library we use")]
 
 pub mod bpf;
+pub mod canary;
 pub mod map;
 pub mod process;

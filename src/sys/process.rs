@@ -1,4 +1,4 @@
-//! The helper that proves exec hooks, a child that never returns into our code; and a question that libc does not ask.
+//! The helper that does to canaries what the agent itself may not do; and a question that libc does not ask.
 
 use std::{
     ffi::CString,
@@ -7,40 +7,49 @@ use std::{
         fd::{AsRawFd as _, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
 };
 
-/// A child that tries to execute one file whenever it is asked, and answers with the error number it got.
-///
-/// The file is no program in any format the kernel knows, so the child outlives each attempt: it sees `EPERM` when a
-/// hook refused, `ENOEXEC` when none did.
+/// A child that does one of a few things whenever it is asked for it by number, and answers with an error number. It can
+/// be asked for nothing else: what it works on was settled before the fork.
 #[derive(Debug)]
-pub struct ExecProver {
+pub struct Helper {
     channel: UnixStream,
     pid: u32,
     global_pid: u32,
 }
 
-impl ExecProver {
+/// What the child does, by number; 0, or an error number.
+pub type Work = Box<dyn FnMut(u8) -> i32>;
+
+impl Helper {
     /// Forks the child. Call it while this process has one thread. `identity` is a raw tracepoint program that returns
-    /// the thread id: the child runs it to learn its id in the first pid namespace.
-    pub fn start(canary: &Path, identity: BorrowedFd<'_>) -> io::Result<Self> {
-        use std::os::unix::ffi::OsStrExt as _;
-        let path = CString::new(canary.as_os_str().as_bytes())?;
+    /// the thread id: the child runs it to learn its id in the first pid namespace. `prepare` runs in the child, with
+    /// no descriptor open but the channel: it closes the child's own sandbox and opens what the work needs.
+    pub fn start(identity: BorrowedFd<'_>, prepare: impl FnOnce() -> io::Result<Work>) -> io::Result<Self> {
         let (parent, child) = UnixStream::pair()?;
         let before = rustix::process::getpid();
-        // SAFETY: there is one thread, and the child only makes system calls until it exits.
+        // SAFETY: there is one thread, so nothing that the child uses was left half done.
         match unsafe { libc::fork() } {
             -1 => Err(io::Error::last_os_error()),
             0 => {
                 drop(parent);
-                serve(&OwnedFd::from(child), &path, identity, before.as_raw_nonzero().get())
+                // What unwinds must not get back into the code of the parent.
+                let _ended = catch_unwind(AssertUnwindSafe(|| {
+                    serve(OwnedFd::from(child), identity, before.as_raw_nonzero().get(), prepare)
+                }));
+                // SAFETY: ends the process, and nothing else of it.
+                unsafe { libc::_exit(0) }
             }
             pid => {
                 drop(child);
-                let mut prover = Self { channel: parent, pid: pid.cast_unsigned(), global_pid: 0 };
-                prover.global_pid = prover.receive()?.cast_unsigned();
-                Ok(prover)
+                let mut helper = Self { channel: parent, pid: pid.cast_unsigned(), global_pid: 0 };
+                helper.global_pid = helper.receive()?.cast_unsigned();
+                match helper.receive()? {
+                    0 => Ok(helper),
+                    errno => Err(io::Error::from_raw_os_error(errno)),
+                }
             }
         }
     }
@@ -50,9 +59,9 @@ impl ExecProver {
         self.global_pid
     }
 
-    /// Lets the child try once and returns its error number. Blocks for as long as an exec takes.
-    pub fn attempt(&mut self) -> io::Result<i32> {
-        self.channel.write_all(&[1])?;
+    /// Lets the child do one thing and returns its error number. Blocks for as long as that takes.
+    pub fn ask(&mut self, what: u8) -> io::Result<i32> {
+        self.channel.write_all(&[what])?;
         self.receive()
     }
 
@@ -63,7 +72,7 @@ impl ExecProver {
     }
 }
 
-impl Drop for ExecProver {
+impl Drop for Helper {
     fn drop(&mut self) {
         // The child exits when its end of the channel closes; reap it so that no zombie stays.
         if self.channel.shutdown(std::net::Shutdown::Both).is_ok() {
@@ -73,10 +82,15 @@ impl Drop for ExecProver {
     }
 }
 
-/// The child's whole life: no allocation, no lock, nothing that fork could have left half done.
-fn serve(channel: &OwnedFd, canary: &CString, identity: BorrowedFd<'_>, parent: i32) -> ! {
-    // SAFETY: plain system calls on a descriptor and a string that live until the process ends.
-    unsafe {
+/// The child's whole life.
+fn serve(
+    channel: OwnedFd,
+    identity: BorrowedFd<'_>,
+    parent: i32,
+    prepare: impl FnOnce() -> io::Result<Work>,
+) -> io::Result<()> {
+    // SAFETY: plain system calls, of which only those on the channel matter from then on.
+    let mut channel = unsafe {
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
         // Terminal signals are for the agent: this one lives and dies with it.
@@ -89,19 +103,35 @@ fn serve(channel: &OwnedFd, canary: &CString, identity: BorrowedFd<'_>, parent: 
         // Only the channel is kept: an inherited lock would outlive the agent, an inherited terminal is not ours.
         let fd = libc::dup2(channel.as_raw_fd(), 0);
         libc::syscall(libc::SYS_close_range, 1, u32::MAX, 0);
-        libc::write(fd, (&raw const me).cast(), size_of::<u32>());
-        let argv = [canary.as_ptr(), std::ptr::null()];
-        let envp = [std::ptr::null()];
-        let mut request = 0_u8;
-        while libc::read(fd, (&raw mut request).cast(), 1) == 1 {
-            libc::execve(canary.as_ptr(), argv.as_ptr(), envp.as_ptr());
-            let error = *libc::__errno_location();
-            if libc::write(fd, (&raw const error).cast(), size_of::<i32>()) != 4 {
-                break;
-            }
-        }
-        libc::_exit(0);
+        // It is closed already.
+        std::mem::forget(channel);
+        let mut channel = std::fs::File::from(<OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(fd));
+        channel.write_all(&me.to_ne_bytes())?;
+        channel
+    };
+    let errno = |error: io::Error| error.raw_os_error().unwrap_or(libc::EIO);
+    let mut work = match prepare() {
+        Ok(work) => work,
+        Err(error) => return channel.write_all(&errno(error).to_ne_bytes()),
+    };
+    channel.write_all(&0_i32.to_ne_bytes())?;
+    let mut request = [0];
+    while channel.read_exact(&mut request).is_ok() {
+        channel.write_all(&work(request[0]).to_ne_bytes())?;
     }
+    Ok(())
+}
+
+/// Tries to become the program at a path; comes back with the reason why not.
+pub fn become_program(path: &Path) -> io::Error {
+    use std::os::unix::ffi::OsStrExt as _;
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
+        return io::Error::from(io::ErrorKind::InvalidInput);
+    };
+    let (argv, envp) = ([path.as_ptr(), std::ptr::null()], [std::ptr::null()]);
+    // SAFETY: the strings and the lists, each ended by a null pointer, live until the call returns.
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+    io::Error::last_os_error()
 }
 
 /// Ids of the active LSMs (`lsm_list_modules(2)`, kernel v6.8, `ad4aff9ec25f`).

@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::process::ExitCode;
 
 /// `struct btrfs_ioctl_vol_args`, include/uapi/linux/btrfs.h
 #[repr(C)]
@@ -55,4 +56,16 @@ fn split(path: &Path, fd: i64) -> io::Result<(File, VolArgs)> {
     let room = args.name.get_mut(..name.len()).filter(|room| room.len() < 4088);
     room.ok_or(io::ErrorKind::InvalidInput)?.copy_from_slice(name.as_bytes());
     Ok((File::open(parent)?, args))
+}
+
+/// Exchanges two files, as a program of its own: no tool in the guest does.
+pub(crate) fn exchange(one: &str, other: &str) -> ExitCode {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(errno) => {
+            eprintln!("exchange {one} {other}: {errno}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -1,4 +1,9 @@
-//! What the guest and the VM runner must agree on: the lines of the report, and the paths of the initramfs.
+//! What the guest and the VM runner must agree on: the lines of the report, the paths of the initramfs, and the ways to a
+//! file that the checks try.
+
+mod scenarios;
+
+pub use scenarios::{Expect, Operation, Rule, Scenario, Trace, scenarios};
 
 use std::fmt;
 
@@ -8,6 +13,8 @@ pub const MODULE_LIST: &str = "/modules/list";
 pub const RUN_FILE: &str = "/etc/aegis-run";
 /// The agent under test.
 pub const AGENT: &str = "/sbin/aegisbpf";
+/// A program that needs its loader and the C library, both from the host of the VM.
+pub const DYNAMIC_TRUE: &str = "/usr/lib/dynamic/true";
 /// Kernel parameter that names the row of checks to run.
 pub const PARAM_ROW: &str = "aegis.row";
 /// Kernel parameter with the comma-separated beginnings of the ids of the checks to run; without it, all are run.

@@ -31,6 +31,8 @@ fn main() -> ExitCode {
         ["row", name] => row::main(name),
         ["enter", rest @ ..] => enter::main(rest),
         ["way", id, dir] => ways::main(id, dir),
+        ["serve"] => ways::serve(),
+        ["exchange", one, other] => files::exchange(one, other),
         ["traced", rest @ ..] => killer::main(rest),
         ["--list", name] => list(name),
         _ => {

@@ -3,6 +3,7 @@
 use crate::console;
 use crate::kernels::{Kernel, Selector, Store};
 use crate::matrix::Row;
+use crate::record::{Outcome, Record};
 use crate::rig::Rig;
 use crate::row::{Seen, Verdict, judge};
 use crate::tally::Count;
@@ -22,6 +23,8 @@ pub(crate) struct Options {
     pub(crate) limit: Duration,
     /// Print each check and not only each row.
     pub(crate) verbose: bool,
+    /// Record what became of the ways to a file.
+    pub(crate) record: bool,
 }
 
 /// A row and its kernel, or why there is none.
@@ -84,13 +87,16 @@ pub(crate) fn run(rig: &mut Rig, rows: &[Ready], options: &Options) -> Result<Co
             scope.spawn(|| {
                 while let Some(ready) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let start = Instant::now();
-                    let verdict =
-                        one(rig, ready, options).unwrap_or_else(|e| Verdict::not_run(format!("{e:#}")));
+                    let (verdict, outcome) = one(rig, ready, options)
+                        .unwrap_or_else(|e| (Verdict::not_run(format!("{e:#}")), None));
                     let mut count = count.lock().unwrap_or_else(PoisonError::into_inner);
                     count.0 += 1;
-                    count.1 += Count { passed: verdict.passed, failed: verdict.failed() };
-                    let progress = format!("[{}/{}] {}", count.0, rows.len(), ready.row.setup.name);
-                    print(&progress, &verdict, start.elapsed());
+                    count.1 += Count { passed: verdict.passed.len(), failed: verdict.failed() };
+                    let name = &ready.row.setup.name;
+                    print(&format!("[{}/{}] {name}", count.0, rows.len()), &verdict, start.elapsed());
+                    if let Some(outcome) = outcome {
+                        count.1 += kept(name, outcome);
+                    }
                 }
             });
         }
@@ -98,7 +104,15 @@ pub(crate) fn run(rig: &mut Rig, rows: &[Ready], options: &Options) -> Result<Co
     Ok(count.into_inner().unwrap_or_else(PoisonError::into_inner).1)
 }
 
-fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<Verdict> {
+/// Records a row as soon as it has ended: a matrix takes hours. What cannot be recorded has failed.
+fn kept(row: &str, outcome: Outcome) -> Count {
+    let Err(error) = Record::keep(row, outcome) else { return Count::default() };
+    println!("    not recorded: {error:#}");
+    Count::one(false)
+}
+
+/// Runs one row; says what became of the ways to a file, where that is to be recorded.
+fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<(Verdict, Option<Outcome>)> {
     let kernel = match &ready.kernel {
         Ok(kernel) => kernel,
         Err(error) => bail!("{error:#}"),
@@ -115,7 +129,13 @@ fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<Verdict> {
     })?;
     let trouble = console::trouble(&machine.console);
     let console_tail = console::tail(&machine.console);
-    Ok(judge(&expected, &Seen { lines: lines.lines, end, trouble, console_tail }))
+    let verdict = judge(&expected, &Seen { lines: lines.lines, end, trouble, console_tail });
+    let outcome = if options.record {
+        Outcome::of(&kernel.release, &ready.row.setup.lsm, &expected, &verdict)?
+    } else {
+        None
+    };
+    Ok((verdict, outcome))
 }
 
 /// The ids that the guest has for a row, asked on this host: what is not asked for cannot be missed.
@@ -155,9 +175,10 @@ impl Lines {
 fn print(progress: &str, verdict: &Verdict, elapsed: Duration) {
     let seconds = elapsed.as_secs_f32();
     if verdict.failed() == 0 {
-        println!("{progress}  {} checks ok  {seconds:.1} s", verdict.passed);
+        println!("{progress}  {} checks ok  {seconds:.1} s", verdict.passed.len());
     } else {
-        println!("{progress}  FAILED: {} ok, {} failed  {seconds:.1} s", verdict.passed, verdict.failed());
+        let (passed, failed) = (verdict.passed.len(), verdict.failed());
+        println!("{progress}  FAILED: {passed} ok, {failed} failed  {seconds:.1} s");
     }
     for fault in &verdict.faults {
         println!("    {}: {}", fault.id, fault.detail.trim_end().replace('\n', "\n        "));

@@ -4,7 +4,7 @@
 use crate::cpio::Cpio;
 use crate::modules::Module;
 use anyhow::{Context as _, Result, bail};
-use guest::{AGENT, MODULE_LIST, RUN_FILE};
+use guest::{AGENT, DYNAMIC_TRUE, MODULE_LIST, RUN_FILE};
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -13,8 +13,27 @@ use std::path::{Path, PathBuf};
 
 const BUSYBOX: [&str; 2] = ["/bin/busybox", "/usr/bin/busybox"];
 
-const DIRECTORIES: [&str; 11] =
-    ["bin", "dev", "etc", "lib", "modules", "proc", "root", "sbin", "sys", "usr", "var"];
+/// The loader of programs that need libraries, and where distributions have the C library.
+const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+const LIBC: [&str; 2] = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/libc.so.6"];
+
+const DIRECTORIES: [&str; 15] = [
+    "bin",
+    "dev",
+    "etc",
+    "lib",
+    "lib/x86_64-linux-gnu",
+    "lib64",
+    "modules",
+    "proc",
+    "root",
+    "sbin",
+    "sys",
+    "usr",
+    "usr/lib",
+    "usr/lib/dynamic",
+    "var",
+];
 
 /// The commands that checks and people use. busybox finds out by its name which one it is.
 const APPLETS: &str = "[ awk basename cat chgrp chmod chown chroot clear cmp cp cut date dd df diff dirname dmesg du \
@@ -65,6 +84,7 @@ impl Initramfs {
         );
         cpio.file("etc/group", 0o644, b"root:x:0:\nnogroup:x:65534:\n");
         cpio.file("etc/profile", 0o644, b"export PS1='guest:\\w# '\n");
+        add_dynamic(&mut cpio)?;
         if let Some(run) = content.run {
             cpio.file(RUN_FILE.trim_start_matches('/'), 0o644, format!("{run}\n").as_bytes());
         }
@@ -87,6 +107,16 @@ fn add_modules(cpio: &mut Cpio, modules: &[Module]) {
         list.push('\n');
     }
     cpio.file(MODULE_LIST.trim_start_matches('/'), 0o644, list.as_bytes());
+}
+
+/// A program that a loader starts, as most are on a real machine.
+fn add_dynamic(cpio: &mut Cpio) -> Result<()> {
+    let libc =
+        LIBC.iter().find(|path| Path::new(path).exists()).context("there is no libc.so.6 on this host")?;
+    for (path, source) in [(LOADER, LOADER), (libc, libc), (DYNAMIC_TRUE, "/bin/true")] {
+        cpio.file(path.trim_start_matches('/'), 0o755, &read(Path::new(source))?);
+    }
+    Ok(())
 }
 
 fn busybox() -> Result<Vec<u8>> {

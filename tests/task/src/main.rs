@@ -10,6 +10,7 @@ mod cmd;
 mod console;
 mod cpio;
 mod disks;
+mod docs;
 mod fleet;
 mod initramfs;
 mod kernels;
@@ -17,6 +18,7 @@ mod man;
 mod matrix;
 mod modules;
 mod paths;
+mod record;
 mod release;
 mod rig;
 mod row;
@@ -42,7 +44,7 @@ enum Chore {
     Build(cmd::build::Args),
     /// Formats, lints, unit tests: the fast loop
     Check,
-    /// Write what is generated and kept in the tree: parts of documents, the manual page
+    /// Write what is generated and kept in the tree: documents and parts of them, the manual page
     Docs,
     /// Everything
     Test,

@@ -49,9 +49,10 @@ const PLAIN: Template = Template {
 const ENFORCE: Template =
     Template { checks: "enforce", modules: &["overlay", "loop", "xfs", "btrfs"], disks: true, ..PLAIN };
 
-const TEMPLATES: [Template; 5] = [
+const TEMPLATES: [Template; 6] = [
     Template { name: "lsm", ..ENFORCE },
     Template { name: "no-lsm", lsm: LSM_WITHOUT_BPF, ..ENFORCE },
+    Template { name: "trace", checks: "trace", ..ENFORCE },
     Template { name: "rig", on: On::Newest, modules: &["overlay", "loop", "xfs", "btrfs"], ..PLAIN },
     // With few rounds, for every day; --param aegis.rounds=2000 and a longer --timeout make them long.
     Template { name: "swaps", on: On::Newest, checks: "swaps", params: &["aegis.rounds=200"], ..PLAIN },
@@ -155,14 +156,19 @@ mod tests {
             [
                 "5.10/lsm",
                 "5.10/no-lsm",
+                "5.10/trace",
                 "6.1/lsm",
                 "6.1/no-lsm",
+                "6.1/trace",
                 "6.12/lsm",
                 "6.12/no-lsm",
+                "6.12/trace",
                 "newest-1/lsm",
                 "newest-1/no-lsm",
+                "newest-1/trace",
                 "newest/lsm",
                 "newest/no-lsm",
+                "newest/trace",
                 "newest/rig",
                 "newest/swaps",
                 "newest/counted"
@@ -176,8 +182,8 @@ mod tests {
         let meant = |word: &str| rows.iter().filter(|row| row.is_meant(word, Some("9.9"))).count();
         assert_eq!(meant("lsm"), 5);
         assert_eq!(meant("6.12/lsm"), 1);
-        assert_eq!(meant("6.1"), 2);
-        assert_eq!(meant("newest"), 5);
+        assert_eq!(meant("6.1"), 3);
+        assert_eq!(meant("newest"), 6);
         assert_eq!(meant("9.9/rig"), 1);
         assert_eq!(meant("6"), 0);
     }

@@ -15,7 +15,8 @@ pub(crate) struct Fault {
 /// What came of a row.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    pub(crate) passed: usize,
+    /// Checks that passed.
+    pub(crate) passed: Vec<String>,
     pub(crate) faults: Vec<Fault>,
     /// Checks without a result.
     pub(crate) missing: Vec<String>,
@@ -32,6 +33,11 @@ impl Verdict {
 
     pub(crate) fn failed(&self) -> usize {
         self.faults.len() + self.missing.len()
+    }
+
+    /// Whether a check passed, and nothing is wrong with its result.
+    pub(crate) fn has_passed(&self, id: &str) -> bool {
+        self.passed.iter().any(|passed| passed == id) && self.faults.iter().all(|fault| fault.id != id)
     }
 
     fn fault(&mut self, id: &str, detail: impl Into<String>) {
@@ -63,7 +69,7 @@ pub(crate) fn judge(expected: &[String], seen: &Seen) -> Verdict {
     for line in &seen.lines {
         match line {
             Line::Run(id) => running = Some(id.as_str()),
-            Line::Ok(id) if open.remove(id.as_str()) => verdict.passed += 1,
+            Line::Ok(id) if open.remove(id.as_str()) => verdict.passed.push(id.clone()),
             Line::Ok(id) => {
                 verdict.fault(id, "passed, but is not a check of this row, or for the second time");
             }
@@ -78,7 +84,7 @@ pub(crate) fn judge(expected: &[String], seen: &Seen) -> Verdict {
     }
     verdict.missing = expected.iter().filter(|id| open.contains(id.as_str())).cloned().collect();
     if let Some(counted) = done {
-        let ours = (verdict.passed, failed_checks);
+        let ours = (verdict.passed.len(), failed_checks);
         if counted != ours {
             verdict.fault(
                 "row",
@@ -127,7 +133,7 @@ mod tests {
 
     fn counts(text: &str) -> (usize, usize) {
         let verdict = judge(&expected(), &seen(text));
-        (verdict.passed, verdict.failed())
+        (verdict.passed.len(), verdict.failed())
     }
 
     #[test]

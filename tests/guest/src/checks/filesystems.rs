@@ -2,7 +2,7 @@
 //!
 //! All scenes share one agent, whose policy is the sum of theirs; each has its own result.
 
-use super::agent::{Agent, NOBODY, Place, SOON, ends, judge, readable, want};
+use super::agent::{ALLOW_FREE, Agent, NOBODY, Place, SOON, ends, freely, judge, readable, want};
 use super::{Check, CheckError};
 use crate::files;
 use crate::run::Cmd;
@@ -100,7 +100,8 @@ fn play() -> Vec<(&'static str, Result<(), String>)> {
 fn start(rules: &Rules) -> Result<Agent, CheckError> {
     let place = Place::new("filesystems")?;
     let (paths, inodes) = (rules.paths.join("\n"), rules.inodes.join("\n"));
-    place.write(&format!("version=1\n[deny_path]\n{paths}\n[deny_inode]\n{inodes}\n"))?;
+    freely("true")?;
+    place.write(&format!("version=1\n[deny_path]\n{paths}\n[deny_inode]\n{inodes}\n{ALLOW_FREE}"))?;
     Agent::start(&place, &["--enforce"])
 }
 
@@ -133,7 +134,7 @@ fn make(paths: &[impl AsRef<str>]) -> Result<(), CheckError> {
 }
 
 /// Mounts the disk of this name.
-fn mount_disk(name: &str) -> Result<(), CheckError> {
+pub(super) fn mount_disk(name: &str, at: &str) -> Result<(), CheckError> {
     let disks = fs::read_dir("/sys/block").map_err(file("/sys/block"))?;
     let found = disks.filter_map(Result::ok).find(|disk| {
         fs::read_to_string(disk.path().join("serial")).is_ok_and(|serial| serial.trim() == name)
@@ -142,12 +143,13 @@ fn mount_disk(name: &str) -> Result<(), CheckError> {
         return Err(CheckError::Differs { what: "disk", want: name.to_owned(), got: "none".into() });
     };
     let device = disk.file_name().to_string_lossy().into_owned();
-    sh(&format!("mkdir -p /mnt/{name} && mount -t {name} /dev/{device} /mnt/{name}"))
+    sh(&format!("mkdir -p {at} && mount -t {name} /dev/{device} {at}"))
 }
 
 fn disk(name: &str) -> Result<Rules, CheckError> {
-    mount_disk(name)?;
-    prepared(&format!("/mnt/{name}"))
+    let at = format!("/mnt/{name}");
+    mount_disk(name, &at)?;
+    prepared(&at)
 }
 
 fn tmpfs() -> Result<Rules, CheckError> {
@@ -173,7 +175,7 @@ fn plain(top: &str) -> Result<(), CheckError> {
     // The caches gone, the inodes are read from the disk again: their numbers stay.
     sh("sync; echo 3 >/proc/sys/vm/drop_caches")?;
     all(false, &[&secret])?;
-    sh(&format!("mv {secret} {top}/moved && echo other >{top}/other && mv {top}/other {secret}"))?;
+    freely(&format!("mv {secret} {top}/moved && echo other >{top}/other && mv {top}/other {secret}"))?;
     all(false, &[&format!("{top}/moved"), &secret])?;
     all(true, &[&neighbour])
 }
@@ -340,9 +342,9 @@ fn merged(top: &str) -> Result<(), CheckError> {
     }
     sh("sync; echo 3 >/proc/sys/vm/drop_caches")?;
     denied()?;
-    sh(&format!("cd {top}/merged/dir && mv by-merged moved && mv upper moved-upper"))?;
+    freely(&format!("cd {top}/merged/dir && mv by-merged moved && mv upper moved-upper"))?;
     all(false, &["merged/dir/moved", "merged/dir/moved-upper"].map(at))?;
-    sh(&format!(
+    freely(&format!(
         "cd {top}/merged/dir && echo one >one && echo two >two && mv one upper && mv two by-merged"
     ))?;
     all(false, &["merged/dir/upper", "merged/dir/by-merged"].map(at))?;
@@ -398,10 +400,10 @@ fn reused(dir: &str, name: &str) -> Result<(), CheckError> {
     let secret = format!("{dir}/{name}");
     let old = number(&secret)?;
     all(false, &[&secret])?;
-    fs::remove_file(&secret).map_err(file(&secret))?;
+    freely(&format!("rm {secret}"))?;
     let other = with_number(dir, old)?;
     all(true, &[&other])?;
-    sh(&format!("mv {other} {secret}"))?;
+    freely(&format!("mv {other} {secret}"))?;
     all(false, &[&secret])
 }
 

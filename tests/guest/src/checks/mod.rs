@@ -10,6 +10,8 @@ mod refusals;
 mod rig;
 mod smoke;
 mod surface;
+mod vectors;
+mod verifier;
 
 use crate::boot::Boot;
 use crate::run::{CmdError, Outcome};
@@ -62,11 +64,14 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
                 &filesystems::CHECKS,
                 &life::CHECKS,
                 &policy::CHECKS,
+                &vectors::CHECKS,
                 &surface::checks(),
                 &refusals::CHECKS,
+                &verifier::CHECKS,
             ]
             .concat(),
         ),
+        "trace" => Some([smoke::CHECKS.as_slice(), &surface::traced()].concat()),
         "swaps" => Some(load::SWAPS.to_vec()),
         "counted" => Some(load::COUNTED.to_vec()),
         _ => None,

@@ -1,6 +1,9 @@
 //! Changing the policy of a running system: apply, roll back, trial, trees, simulation, cgroups that come and go.
 
-use super::agent::{Agent, NOBODY, Place, SOON, ask, at, contains, ends, executable, judge, readable, want};
+use super::agent::{
+    ALLOW_FREE, Agent, NOBODY, Place, SOON, ask, at, contains, ends, executable, freely, judge, readable,
+    want,
+};
 use super::{Check, CheckError, Ctx};
 use crate::run::Cmd;
 use guest::AGENT;
@@ -176,7 +179,8 @@ fn trees(_: &Ctx) -> Result<(), CheckError> {
          mkdir {dir}/view {dir}/tree/mounted && mount --bind {dir}/tree/a {dir}/view && ln {dir}/tree/f {dir}/link && \
          mount -t tmpfs none {dir}/tree/mounted && echo x >{dir}/tree/mounted/f"
     ))?;
-    let text = format!("version=2\n[deny_tree]\n{dir}/tree read,write\n{dir}/code exec\n");
+    freely("true")?;
+    let text = format!("version=2\n[deny_tree]\n{dir}/tree read,write\n{dir}/code exec\n{ALLOW_FREE}");
     place.write(&text)?;
     for file in ["tree/f", "tree/a/b/f", "view/b/f", "tree/mounted/f"] {
         want("read before", readable(&format!("{dir}/{file}"), 0)?, true)?;
@@ -197,11 +201,11 @@ fn trees(_: &Ctx) -> Result<(), CheckError> {
     free("read in a tree of exec", "code/true")?;
     want("made in the tree", judge(&Cmd::sh(&format!("echo x >{dir}/tree/new")))?, false)?;
     // What goes in is bound, what goes out is not, and both by one rename.
-    sh(&format!("mv {dir}/out/f {dir}/tree/came && mv {dir}/tree/a/b/leaves {dir}/out/left"))?;
+    freely(&format!("mv {dir}/out/f {dir}/tree/came && mv {dir}/tree/a/b/leaves {dir}/out/left"))?;
     denied("moved in", "tree/came")?;
     free("moved out", "out/left")?;
     // The tree moved away stays denied, and so is what takes its place.
-    sh(&format!(
+    freely(&format!(
         "umount {dir}/view && umount {dir}/tree/mounted && mv {dir}/tree {dir}/moved && mkdir {dir}/fresh && \
          echo x >{dir}/fresh/f && mv {dir}/fresh {dir}/tree"
     ))?;

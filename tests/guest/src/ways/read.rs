@@ -1,17 +1,26 @@
 //! Ways to read a file.
 
-use super::{Way, is_secret};
+use super::outside::Outside;
+use super::raw::{self, Map};
+use super::{CONTENT, NO_EFFECT, Way, errno, go_on, is_secret, private_mounts, read, setup};
+use io_uring::squeue;
 use nix::fcntl::{SpliceFFlags, copy_file_range, splice};
+use nix::libc::{MAP_PRIVATE, MAP_SHARED, c_int};
 use nix::sched::{CloneFlags, unshare};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
-use rustix::mount::{MountFlags, MountPropagationFlags, mount_bind, mount_change, mount_remount};
+use nix::sys::fanotify::{EventFFlags, Fanotify, FanotifyEvent, InitFlags, MarkFlags, MaskFlags};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags, ResolveFlags, openat, openat2, renameat_with, sendfile};
+use rustix::mount::{
+    MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_bind, mount_bind_recursive, mount_remount,
+    move_mount, open_tree, unmount,
+};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _};
+use std::io::{self, Seek as _};
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
-use std::os::unix::fs::{OpenOptionsExt as _, symlink};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, symlink};
 use std::path::Path;
 
-pub(super) const WAYS: [Way; 39] = [
+pub(super) const WAYS: &[Way] = &[
     Way { id: "read.open", go: |dir| path(&dir.join("secret")) },
     Way { id: "read.open-rdwr", go: |dir| flagged(dir, OFlags::RDWR) },
     Way { id: "read.open-nonblock", go: |dir| flagged(dir, OFlags::NONBLOCK) },
@@ -54,13 +63,32 @@ pub(super) const WAYS: [Way; 39] = [
     Way { id: "read.splice", go: spliced },
     Way { id: "read.child", go: child },
     Way { id: "read.other-uid", go: other_uid },
+    Way { id: "read.mmap", go: |dir| mapped(dir, OFlags::RDONLY, MAP_PRIVATE) },
+    Way { id: "read.mmap-shared", go: |dir| mapped(dir, OFlags::RDWR, MAP_SHARED) },
+    Way { id: "read.sendfile", go: sent },
+    Way { id: "read.pread", go: at_position },
+    Way { id: "read.o-direct", go: direct },
+    Way { id: "read.openat2-cached", go: cached },
+    Way { id: "read.io-uring", go: |dir| by_ring(dir, squeue::Flags::empty()) },
+    Way { id: "read.io-uring-worker", go: |dir| by_ring(dir, squeue::Flags::ASYNC) },
+    Way { id: "read.open-by-handle", go: |dir| read(raw::open_by_handle(at(dir)?, &dir.join("secret"))?) },
+    Way { id: "read.proc-pid-root", go: |dir| of_outside(dir, "go-to /", "root") },
+    Way { id: "read.proc-pid-cwd", go: outside_cwd },
+    Way { id: "read.proc-pid-fd", go: outside_fd },
+    Way { id: "read.proc-map-files", go: outside_map },
+    Way { id: "read.pivot-root", go: pivoted },
+    Way { id: "read.open-tree", go: |dir| in_tree(&tree(dir)?) },
+    Way { id: "read.move-mount", go: moved_mount },
+    Way { id: "read.mount-namespace-entered", go: entered },
+    Way { id: "read.hard-link-before", go: |dir| path(&dir.join("hard-before")) },
+    Way { id: "read.exchanged", go: exchanged },
+    Way { id: "read.renamed-twice", go: renamed_twice },
+    Way { id: "read.fanotify-event", go: by_event },
+    Way { id: "read.loop-device", go: loop_device },
+    Way { id: "read.long-path", go: |dir| path(&dir.join("./".repeat(1900)).join("secret")) },
+    Way { id: "read.replaced-by-rename", go: replaced_by_rename },
+    Way { id: "read.replaced-by-create", go: replaced_by_create },
 ];
-
-fn read(file: impl Into<OwnedFd>) -> io::Result<()> {
-    let mut content = Vec::new();
-    File::from(file.into()).take(100).read_to_end(&mut content)?;
-    is_secret(&content)
-}
 
 fn path(path: &Path) -> io::Result<()> {
     read(File::open(path)?)
@@ -123,12 +151,6 @@ fn renamed_directory(dir: &Path) -> io::Result<()> {
     let other = dir.with_file_name("elsewhere");
     fs::rename(dir, &other)?;
     path(&other.join("secret"))
-}
-
-/// In a mount namespace of its own, so that it goes with the process.
-fn private_mounts() -> io::Result<()> {
-    unshare(CloneFlags::CLONE_NEWNS)?;
-    Ok(mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?)
 }
 
 fn bound(dir: &Path, from: &str, to: &str) -> io::Result<()> {
@@ -203,16 +225,160 @@ fn other_uid(dir: &Path) -> io::Result<()> {
     go_on("read.open", dir, Some(65534))
 }
 
-/// Goes another way in a child.
-pub(super) fn go_on(id: &str, dir: &Path, uid: Option<u32>) -> io::Result<()> {
-    use std::os::unix::process::CommandExt as _;
-    let mut command = std::process::Command::new(std::env::current_exe()?);
-    command.args(["way", id]).arg(dir);
-    if let Some(uid) = uid {
-        command.uid(uid).gid(uid);
-    }
-    match command.status()?.code() {
-        Some(0) => Ok(()),
-        code => Err(io::Error::from_raw_os_error(code.unwrap_or(255))),
-    }
+fn opened(dir: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    Ok(openat(CWD, dir.join("secret"), flags, Mode::empty())?)
+}
+
+fn mapped(dir: &Path, flags: OFlags, how: c_int) -> io::Result<()> {
+    is_secret(Map::new(opened(dir, flags)?, CONTENT.len(), how)?.bytes())
+}
+
+fn sent(dir: &Path) -> io::Result<()> {
+    let (reader, writer) = io::pipe()?;
+    sendfile(&writer, File::open(dir.join("secret"))?, None, 100)?;
+    drop(writer);
+    read(OwnedFd::from(reader))
+}
+
+fn at_position(dir: &Path) -> io::Result<()> {
+    let mut content = [0; CONTENT.len()];
+    File::open(dir.join("secret"))?.read_exact_at(&mut content, 0)?;
+    is_secret(&content)
+}
+
+/// Past the page cache, into memory that is aligned as disks want it.
+fn direct(dir: &Path) -> io::Result<()> {
+    let file = File::from(opened(dir, OFlags::DIRECT)?);
+    super::scope::from_device(&file, 0)
+}
+
+/// From what the kernel has in its caches only: looked up before, which opens nothing.
+fn cached(dir: &Path) -> io::Result<()> {
+    fs::metadata(dir.join("secret"))?;
+    resolved(dir, ResolveFlags::CACHED)
+}
+
+fn by_ring(dir: &Path, flags: squeue::Flags) -> io::Result<()> {
+    let mut content = [0; 100];
+    let length = raw::by_ring(&dir.join("secret"), &mut content, flags)?;
+    is_secret(content.get(..length).unwrap_or_default())
+}
+
+/// By a link in the directory that proc has for the server outside.
+fn of_outside(dir: &Path, request: &str, link: &str) -> io::Result<()> {
+    let server = Outside::connect()?;
+    let process: u32 = server.ask(request)?.number(0)?;
+    path(&below(&format!("/proc/{process}/{link}"), dir))
+}
+
+fn outside_cwd(dir: &Path) -> io::Result<()> {
+    let server = Outside::connect()?;
+    let process: u32 = server.ask(&format!("go-to {}", dir.display()))?.number(0)?;
+    path(Path::new(&format!("/proc/{process}/cwd/secret")))
+}
+
+fn outside_fd(dir: &Path) -> io::Result<()> {
+    let server = Outside::connect()?;
+    let answer = server.ask(&format!("hold {}/secret", dir.display()))?;
+    let (process, number): (u32, u32) = (answer.number(0)?, answer.number(1)?);
+    path(Path::new(&format!("/proc/{process}/fd/{number}")))
+}
+
+fn outside_map(dir: &Path) -> io::Result<()> {
+    let server = Outside::connect()?;
+    let answer = server.ask(&format!("map {}/secret", dir.display()))?;
+    let (process, start): (u32, usize) = (answer.number(0)?, answer.number(1)?);
+    path(Path::new(&format!("/proc/{process}/map_files/{start:x}-{:x}", start + 4096)))
+}
+
+/// The root of the guest is its initramfs, which cannot be put away, so it is entered as a mount first.
+fn pivoted(dir: &Path) -> io::Result<()> {
+    private_mounts()?;
+    fs::create_dir(dir.join("root"))?;
+    setup(mount_bind_recursive("/", dir.join("root")))?;
+    setup(nix::unistd::chroot(&dir.join("root")))?;
+    setup(mount_bind(dir, dir))?;
+    std::env::set_current_dir(dir)?;
+    // Both at one place: the old root then lies on the new one, and is taken off.
+    setup(rustix::process::pivot_root(".", "."))?;
+    setup(unmount(".", UnmountFlags::DETACH))?;
+    path(Path::new("/secret"))
+}
+
+/// A mount that is attached nowhere.
+fn tree(dir: &Path) -> io::Result<OwnedFd> {
+    setup(open_tree(CWD, dir, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC))
+}
+
+fn in_tree(tree: &OwnedFd) -> io::Result<()> {
+    read(openat(tree, "secret", OFlags::RDONLY, Mode::empty())?)
+}
+
+fn moved_mount(dir: &Path) -> io::Result<()> {
+    private_mounts()?;
+    let view = dir.join("view");
+    fs::create_dir(&view)?;
+    setup(move_mount(tree(dir)?, "", CWD, &view, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH))?;
+    path(&view.join("secret"))
+}
+
+/// In the namespace of another process, which has the directory at one more place.
+fn entered(dir: &Path) -> io::Result<()> {
+    let server = Outside::connect()?;
+    let answer = server.ask(&format!("mounts {}", dir.display()))?;
+    let namespace = answer.files.first().ok_or_else(|| errno(NO_EFFECT))?;
+    setup(move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Mount)))?;
+    path(&dir.join("view/secret"))
+}
+
+fn exchanged(dir: &Path) -> io::Result<()> {
+    renameat_with(CWD, dir.join("secret"), CWD, dir.join("other"), RenameFlags::EXCHANGE)?;
+    path(&dir.join("other"))
+}
+
+fn renamed_twice(dir: &Path) -> io::Result<()> {
+    fs::rename(dir.join("secret"), dir.join("renamed"))?;
+    fs::rename(dir.join("renamed"), dir.join("again"))?;
+    path(&dir.join("again"))
+}
+
+/// The kernel opens for the listener what somebody else opens.
+fn by_event(dir: &Path) -> io::Result<()> {
+    let group = setup(Fanotify::init(InitFlags::FAN_CLASS_NOTIF, EventFFlags::O_RDONLY))?;
+    setup(group.mark(MarkFlags::FAN_MARK_ADD, MaskFlags::FAN_OPEN, CWD, Some(&dir.join("secret"))))?;
+    let server = Outside::connect()?;
+    server.ask(&format!("hold {}/secret", dir.display()))?;
+    let events = group.read_events()?;
+    let event = events.first().and_then(FanotifyEvent::fd).ok_or_else(|| errno(NO_EFFECT))?;
+    read(event.try_clone_to_owned()?)
+}
+
+/// A loop device has no part of a sector, so the file is made longer first, which the rule is not about.
+fn loop_device(dir: &Path) -> io::Result<()> {
+    const LOOP_SET_FD: u32 = 0x4c00;
+    const LOOP_CLR_FD: u32 = 0x4c01;
+    const LOOP_CTL_GET_FREE: u32 = 0x4c82;
+    setup(File::options().write(true).open(dir.join("secret")).and_then(|file| file.set_len(4096)))?;
+    let file = File::open(dir.join("secret"))?;
+    let number = setup(raw::ioctl(setup(File::open("/dev/loop-control"))?, LOOP_CTL_GET_FREE, 0))?;
+    let device = setup(File::open(format!("/dev/loop{number}")))?;
+    raw::ioctl(&device, LOOP_SET_FD, file.as_raw_fd())?;
+    let mut content = [0; CONTENT.len()];
+    let got = device.read_exact_at(&mut content, 0);
+    setup(raw::ioctl(&device, LOOP_CLR_FD, 0))?;
+    got.and_then(|()| is_secret(&content))
+}
+
+/// Somebody who is not bound puts another file at the path.
+fn replaced_by_rename(dir: &Path) -> io::Result<()> {
+    fs::write(dir.join("new"), CONTENT)?;
+    Outside::connect()?.ask(&format!("rename {0}/new {0}/secret", dir.display()))?;
+    path(&dir.join("secret"))
+}
+
+fn replaced_by_create(dir: &Path) -> io::Result<()> {
+    let server = Outside::connect()?;
+    server.ask(&format!("remove {}/secret", dir.display()))?;
+    server.ask(&format!("create {}/secret", dir.display()))?;
+    path(&dir.join("secret"))
 }

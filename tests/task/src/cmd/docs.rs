@@ -1,6 +1,7 @@
 //! `./dev docs`: what is generated and kept in the tree, so that it can be read and packaged without building.
 
 use crate::artifacts::cargo;
+use crate::docs;
 use crate::man;
 use crate::paths;
 use crate::tally::run;
@@ -18,6 +19,10 @@ pub(crate) fn main() -> Result<ExitCode> {
     let page = page()?;
     fs::write(paths::root()?.join(PAGE), page).context(PAGE)?;
     println!("{DOCUMENT}\n{PAGE}");
+    for document in docs::all()? {
+        fs::write(paths::root()?.join(document.path), document.text).context(document.path)?;
+        println!("{}", document.path);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -35,6 +40,15 @@ mod tests {
     fn the_page_is_what_the_document_gives() -> Result<()> {
         let kept = fs::read_to_string(paths::root()?.join(PAGE)).context(PAGE)?;
         assert_eq!(kept, page()?, "{PAGE}: `./dev docs` writes it anew");
+        Ok(())
+    }
+
+    #[test]
+    fn the_documents_are_what_they_are_made_of() -> Result<()> {
+        for document in docs::all()? {
+            let kept = fs::read_to_string(paths::root()?.join(document.path)).context(document.path)?;
+            assert_eq!(kept, document.text, "{}: `./dev docs` writes it anew", document.path);
+        }
         Ok(())
     }
 }

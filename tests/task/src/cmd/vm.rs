@@ -69,6 +69,9 @@ pub(crate) struct Args {
     /// Print each check and not only each row
     #[arg(long, short, conflicts_with = "one")]
     verbose: bool,
+    /// Record what became of the ways to a file, in docs/surface.json; `./dev docs` then makes the table of it
+    #[arg(long, conflicts_with_all = ["one", "checks", "params"])]
+    record: bool,
     /// List rows and kernels
     #[arg(long, conflicts_with = "one")]
     list: bool,
@@ -97,13 +100,15 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let verbose = args.verbose || !args.rows.is_empty();
     let ready = fleet::prepare(&Store::open()?, matrix::rows_of(&args.checks, &args.params), &args.rows)?;
     let mut rig = Rig::new(args.binary.as_deref(), args.accel)?;
-    Ok(fleet::run(&mut rig, &ready, &Options { jobs, limit, verbose })?.finish())
+    let options = Options { jobs, limit, verbose, record: args.record };
+    Ok(fleet::run(&mut rig, &ready, &options)?.finish())
 }
 
 /// Every row, with the options of a plain `./dev vm`.
 pub(crate) fn whole_matrix(agent: &Path) -> Result<Count> {
     let ready = fleet::prepare(&Store::open()?, matrix::rows(), &[])?;
-    let options = Options { jobs: default_jobs(), limit: Duration::from_secs(LIMIT), verbose: false };
+    let limit = Duration::from_secs(LIMIT);
+    let options = Options { jobs: default_jobs(), limit, verbose: false, record: false };
     fleet::run(&mut Rig::new(Some(agent), None)?, &ready, &options)
 }
 

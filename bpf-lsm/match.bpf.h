@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 OR MIT */
+/*
+ * What the rules of a slot say about an operation: by inode, then by name, then by tree; then by cgroup, which is
+ * looked at only once something has matched.
+ *
+ * The functions without `static` are global ones: the verifier goes through each of them once a program, with
+ * nothing known about its arguments, instead of once for every way that leads to a call. So they take addresses as
+ * numbers, read with bpf_probe_read_kernel(), and answer in one word (kernel v5.6, 51c39bb1d5d1).
+ */
+#ifndef AEGIS_MATCH_BPF_H
+#define AEGIS_MATCH_BPF_H
+
+#include "identity.bpf.h"
+
+#define GLOBAL __attribute__((noinline))
+
+/* What lies at an address, as the plain number that a global function takes: the verifier knows nothing more of it. */
+static __always_inline u64 number_at(const void *address)
+{
+	u64 number = 0;
+
+	bpf_probe_read_kernel(&number, sizeof(number), address);
+	return number;
+}
+
+RULE_SETS(objects, struct aegis_inode, struct aegis_object);
+RULE_SETS(names, struct aegis_name, struct aegis_object);
+RULE_SETS(trees, struct aegis_inode, struct aegis_object);
+RULE_SETS(tree_names, struct aegis_name, struct aegis_object);
+
+/* One answer in one word: the rule in the low half, above it operations or event flags, at the top the verdict. */
+enum {
+	ANSWER_OPS = 32,
+	ANSWER_FLAGS = 40,
+};
+/* Nothing was found, for the walk did not end. */
+#define ANSWER_TOO_DEEP (1ULL << 61)
+/* Nobody knows where the file is, and a rule by place may mean it. */
+#define ANSWER_UNPLACED (1ULL << 60)
+/* Not a rule, but the scope would be left. */
+#define ANSWER_WAY_OUT (1ULL << 62)
+#define ANSWER_DENIED  (1ULL << 63)
+
+#define ALL_OPS (AEGIS_OP_READ | AEGIS_OP_WRITE | AEGIS_OP_EXEC)
+
+static __always_inline u64 answer_of(const struct aegis_object *object)
+{
+	return object ? object->rule | (u64)object->ops << ANSWER_OPS | (u64)object->flags << ANSWER_FLAGS : 0;
+}
+
+static __always_inline u32 ops_of(u64 answer)
+{
+	return answer >> ANSWER_OPS & ALL_OPS;
+}
+
+static __always_inline u32 flags_of(u64 answer)
+{
+	return answer >> ANSWER_FLAGS & 0xff;
+}
+
+/* What is to be decided, in one word. */
+static __always_inline u64 question(u32 slot, u32 op, u32 hook)
+{
+	return slot | op << 8 | (u64)hook << 16;
+}
+
+static __always_inline u32 slot_asked(u64 question)
+{
+	return question % AEGIS_SLOTS;
+}
+
+static __always_inline u32 op_asked(u64 question)
+{
+	return question >> 8 & ALL_OPS;
+}
+
+static __always_inline u32 hook_asked(u64 question)
+{
+	return question >> 16 & 0xff;
+}
+
+static __always_inline u64 with_mode(u64 question, u32 mode)
+{
+	return question | (u64)mode << 24;
+}
+
+static __always_inline u32 mode_asked(u64 question)
+{
+	return question >> 24 & 0xff;
+}
+
+/* Of a directory nothing is said but in its own volume: looking at volume 0 as well made the verifier walk five times as
+ * far (find_tree). */
+static __always_inline struct aegis_object *find_inode(void *set, struct inode *inode)
+{
+	struct aegis_inode id = {};
+	u32 generation = identify_other(&id, inode);
+
+	return set ? find_exact(set, &id, generation) : NULL;
+}
+
+/*
+ * What the rules say about a merged file of overlayfs by the file in a layer that it is made for: a rule on that one
+ * binds it here as well, before anything is copied up. A layer may be merged itself, once
+ * (FILESYSTEM_MAX_STACK_DEPTH, include/linux/fs.h).
+ */
+static __always_inline struct aegis_object *find_in_layer(void *set, struct inode *inode)
+{
+	for (int stacked = 0; stacked < 2; stacked++) {
+		struct inode *lies = BPF_CORE_READ(inode, i_private);
+		struct aegis_object *object;
+
+		if (!lies || BPF_CORE_READ(inode, i_sb, s_magic) != OVERLAYFS_SUPER_MAGIC)
+			return NULL;
+		object = find_inode(set, lies);
+		if (object)
+			return object;
+		inode = lies;
+	}
+	return NULL;
+}
+
+/* What the rules say about an inode by itself. */
+GLOBAL u64 said_of(u64 slot, u64 inode_address)
+{
+	struct inode *inode = (void *)inode_address;
+	struct aegis_inode id = {};
+	u32 key = slot, generation;
+	struct aegis_object *object;
+	void *set = bpf_map_lookup_elem(&objects, &key);
+
+	if (!inode || !set)
+		return 0;
+	generation = identify_other(&id, inode);
+	object = find(set, &id, inode, generation);
+	return answer_of(object ?: find_in_layer(set, inode));
+}
+
+/* Some name of an inode; NULL where the kernel has none at hand. */
+static __always_inline struct dentry *dentry_of_inode(struct inode *inode)
+{
+	struct hlist_node *alias = BPF_CORE_READ(inode, i_dentry.first);
+
+	if (!alias)
+		return NULL;
+	if (bpf_core_field_exists(struct dentry___unnamed, d_alias))
+		return (void *)alias - bpf_core_field_offset(struct dentry___unnamed, d_alias);
+	return (void *)alias - bpf_core_field_offset(struct dentry, d_u.d_alias);
+}
+
+/*
+ * The name by which an inode was reached. The file that overlayfs opens below itself carries the path of the overlay
+ * (open_with_fake_path, until v6.8): its own name is then the one that its inode knows.
+ */
+static __always_inline struct dentry *dentry_of(struct dentry *dentry, struct inode *inode)
+{
+	return !inode || BPF_CORE_READ(dentry, d_inode) == inode ? dentry : dentry_of_inode(inode);
+}
+
+/*
+ * Whether a file was come by without its place: opened by a handle, while the kernel had it under no name. Such a dentry
+ * has nothing above it; those of pipes and of memory files have not either, but belong nowhere.
+ */
+static __always_inline int is_unplaced(struct dentry *dentry)
+{
+	return BPF_CORE_READ(dentry, d_parent) == dentry && BPF_CORE_READ(dentry, d_flags) & DCACHE_DISCONNECTED;
+}
+
+/* The rule on the name of a dentry. Its directory is looked up first: most have no such names. */
+GLOBAL u64 find_name(u64 slot, u64 dentry_address)
+{
+	struct dentry *dentry = (void *)dentry_address;
+	struct inode *directory = BPF_CORE_READ(dentry, d_parent, d_inode);
+	u32 slot_key = slot;
+	void *inodes = bpf_map_lookup_elem(&objects, &slot_key);
+	struct aegis_object *object = find_inode(inodes, directory);
+	struct aegis_name key = {};
+	void *set;
+
+	if (!object || !(object->flags & AEGIS_OBJECT_NAMES))
+		return 0;
+	set = bpf_map_lookup_elem(&names, &slot_key);
+	identify_other(&key.directory, directory);
+	if (!set || bpf_probe_read_kernel_str(key.name, sizeof(key.name), BPF_CORE_READ(dentry, d_name.name)) <= 0)
+		return 0;
+	return answer_of(bpf_map_lookup_elem(set, &key));
+}
+
+/* The tree that begins at a dentry, or at the place of what is `below` it, and denies the operation. */
+GLOBAL u64 tree_at(u64 asked, u64 dentry_address, u64 below_address)
+{
+	struct dentry *dentry = (void *)dentry_address, *below = (void *)below_address;
+	struct inode *directory = BPF_CORE_READ(dentry, d_inode);
+	u32 slot = slot_asked(asked), op = op_asked(asked);
+	void *set = bpf_map_lookup_elem(&trees, &slot);
+	struct aegis_name key = {};
+	u32 generation = identify_other(&key.directory, directory);
+	struct aegis_object *object = set ? bpf_map_lookup_elem(set, &key.directory) : NULL;
+
+	if (!object || object->generation != generation)
+		return 0;
+	if (object->flags & AEGIS_OBJECT_TREE && object->ops & op)
+		return answer_of(object);
+	/* A root is called "/", which is no name in any directory. */
+	if (!(object->flags & AEGIS_OBJECT_NAMES) || !below)
+		return 0;
+	bpf_probe_read_kernel_str(key.name, sizeof(key.name), BPF_CORE_READ(below, d_name.name));
+	set = bpf_map_lookup_elem(&tree_names, &slot);
+	object = set ? bpf_map_lookup_elem(set, &key) : NULL;
+	return object && object->ops & op ? answer_of(object) : 0;
+}
+
+/*
+ * One step up: to the parent, or from the root of what is mounted to where that is; 0: there is nothing above. With
+ * `as_mounted` that root is what the mount shows, as in a path; without, it is that of the file system.
+ *
+ * Walks take their steps by calls, because the verifier forgets what they find out: what it remembers of one turn of a
+ * loop it follows through all the others.
+ */
+GLOBAL u64 dentry_above(u64 dentry_address, u64 mount_address, u64 as_mounted)
+{
+	struct dentry *dentry = (void *)dentry_address;
+	struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+	struct mount *mount = (void *)mount_address - bpf_core_field_offset(struct mount, mnt);
+	struct dentry *root = as_mounted ? BPF_CORE_READ(mount, mnt.mnt_root) : parent;
+
+	if (dentry != parent && !(as_mounted && dentry == root))
+		return (u64)parent;
+	/* The top of the mount tree, or of a file system that is not mounted anywhere (pipefs, memfd). */
+	if (!mount_address || BPF_CORE_READ(mount, mnt_parent) == mount || dentry != root)
+		return 0;
+	return (u64)BPF_CORE_READ(mount, mnt_mountpoint);
+}
+
+/* The mount of what dentry_above() answers. */
+GLOBAL u64 mount_above(u64 dentry_address, u64 mount_address, u64 as_mounted)
+{
+	struct dentry *dentry = (void *)dentry_address;
+	struct mount *mount = (void *)mount_address - bpf_core_field_offset(struct mount, mnt);
+
+	if (!mount_address)
+		return 0;
+	if (BPF_CORE_READ(dentry, d_parent) != dentry && !(as_mounted && dentry == BPF_CORE_READ(mount, mnt.mnt_root)))
+		return mount_address;
+	return (u64)BPF_CORE_READ(mount, mnt_parent) + bpf_core_field_offset(struct mount, mnt);
+}
+
+/*
+ * The tree that something lies in. Goes up to the root of the file system, whatever part of it is mounted here, then on
+ * from where it is mounted: what is below a directory stays below it when a part of it is also mounted elsewhere, and
+ * what is mounted below it counts as well. Something for which the walk does not end is denied.
+ */
+GLOBAL u64 find_tree(u64 asked, u64 dentry, u64 mount)
+{
+	u64 below = 0, answer, above;
+
+	for (int level = 0; level < AEGIS_TREE_DEPTH; level++) {
+		answer = tree_at(asked, dentry, below);
+		if (answer)
+			return answer;
+		above = dentry_above(dentry, mount, 0);
+		if (!above)
+			return 0;
+		mount = mount_above(dentry, mount, 0);
+		below = dentry;
+		dentry = above;
+	}
+	if (control.slots[slot_asked(asked)].tree_ops & op_asked(asked))
+		return (u64)op_asked(asked) << ANSWER_OPS | ANSWER_TOO_DEEP;
+	return 0;
+}
+
+/*
+ * What the policy says about a cgroup and those above it, all flags together. Walked by hand: LSM programs have no
+ * helper for the ids above on v5.10.
+ */
+GLOBAL u32 cgroup_flags(u64 slot)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	u32 key = slot, flags = 0;
+	void *set = bpf_map_lookup_elem(&cgroups, &key);
+
+	if (!set)
+		return 0;
+	for (int level = 0; level < AEGIS_CGROUP_DEPTH && cgroup; level++) {
+		u64 id = BPF_CORE_READ(cgroup, kn, id);
+		struct aegis_cgroup *entry = bpf_map_lookup_elem(set, &id);
+		struct cgroup_subsys_state *above;
+
+		if (entry)
+			flags |= entry->flags;
+		/* Nothing above can change the answer; the verifier is spared the combinations, too. */
+		if (flags & AEGIS_CGROUP_ALLOW)
+			return flags;
+		above = BPF_CORE_READ(cgroup, self.parent);
+		cgroup = above ? (void *)above - bpf_core_field_offset(struct cgroup, self) : NULL;
+	}
+	return flags;
+}
+
+/* Whether the rules bind processes in such a cgroup. */
+static __always_inline int binds(u32 slot, u32 cgroup)
+{
+	if (cgroup & AEGIS_CGROUP_ALLOW)
+		return 0;
+	return !(control.slots[slot].features & AEGIS_FEATURE_SCOPE) || cgroup & AEGIS_CGROUP_SCOPE;
+}
+
+/* An answer by rule alone becomes the verdict on the current process. */
+static __always_inline u64 denied_here(u32 slot, u64 answer)
+{
+	u32 cgroup = cgroup_flags(slot);
+
+	if (cgroup & AEGIS_CGROUP_ALLOW)
+		count(AEGIS_COUNT_ALLOWED_CGROUP);
+	return binds(slot, cgroup) ? answer | ANSWER_DENIED : answer & ~ANSWER_DENIED;
+}
+
+/*
+ * The match of one operation on what is at `dentry`. `said` is what said_of() answered about the inode there, or 0 where
+ * there is none. Returns rule, flags and verdict.
+ *
+ * The functions below each other take 512 bytes of stack at most (MAX_BPF_STACK), each rounded up to 32: with a name of
+ * 256 bytes at the bottom there is little left.
+ */
+GLOBAL u64 match(u64 asked, u64 said, u64 dentry, u64 mount)
+{
+	u32 slot = slot_asked(asked), op = op_asked(asked);
+	u32 features = control.slots[slot].features;
+	u64 answer = said;
+
+	if (flags_of(answer) & AEGIS_OBJECT_FLOOR)
+		op &= AEGIS_OP_WRITE;
+	if (ops_of(answer) & op)
+		return denied_here(slot, answer);
+	if (!(features & (AEGIS_FEATURE_NAMES | AEGIS_FEATURE_TREES)))
+		return 0;
+	if (op && is_unplaced((void *)dentry))
+		return denied_here(slot, ANSWER_UNPLACED);
+	if (features & AEGIS_FEATURE_NAMES) {
+		answer = find_name(slot, dentry);
+		if (flags_of(answer) & AEGIS_OBJECT_FLOOR)
+			op &= AEGIS_OP_WRITE;
+		if (ops_of(answer) & op)
+			return denied_here(slot, answer);
+	}
+	if (features & AEGIS_FEATURE_TREES && op) {
+		answer = find_tree(question(slot, op, 0), dentry, mount);
+		if (ops_of(answer) & op)
+			return denied_here(slot, answer);
+	}
+	return 0;
+}
+
+/*
+ * Whether a file would be somewhere else by then: a rule that binds it by where it is would not bind it there. So it may
+ * not be linked or moved from a denied name, or out of a denied tree, whatever operation the rule denies. What is
+ * denied by its inode may: it stays denied.
+ */
+GLOBAL u64 leaves(u64 slot_number, u64 said, u64 from, u64 to, u64 mount)
+{
+	u32 slot = slot_number % AEGIS_SLOTS;
+	u32 features = control.slots[slot].features, ops;
+	u64 any = question(slot, ALL_OPS, 0), answer;
+
+	if (features & AEGIS_FEATURE_NAMES) {
+		answer = find_name(slot, from);
+		ops = ops_of(answer) & ~ops_of(said);
+		if (ops && !(flags_of(answer) & AEGIS_OBJECT_FLOOR))
+			return denied_here(slot, answer);
+	}
+	if (features & AEGIS_FEATURE_TREES) {
+		struct dentry *dentry = (void *)from;
+
+		/* From above it: a tree that is moved itself takes with it what is in it. */
+		answer = find_tree(any, (u64)BPF_CORE_READ(dentry, d_parent), mount);
+		if (answer && (u32)find_tree(any, to, mount) != (u32)answer)
+			return denied_here(slot, answer);
+	}
+	return 0;
+}
+
+static __always_inline int moves_processes(const u64 name[2])
+{
+	const char procs[16] = "cgroup.procs", threads[16] = "cgroup.threads";
+
+	return (name[0] == *(u64 *)procs && name[1] == *(u64 *)(procs + 8)) ||
+	       (name[0] == *(u64 *)threads && name[1] == *(u64 *)(threads + 8));
+}
+
+/* Whether opening this file of the cgroup file system for writing is a way for the current process out of the scope. */
+GLOBAL u64 leaves_scope(u64 slot_number, u64 dentry_address)
+{
+	struct dentry *dentry = (void *)dentry_address;
+	u32 slot = slot_number % AEGIS_SLOTS, key = slot, there = 0;
+	void *set = bpf_map_lookup_elem(&cgroups, &key);
+	u64 name[2] = {};
+
+	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(dentry, d_name.name));
+	if (!set || !moves_processes(name))
+		return 0;
+	if (!binds(slot, cgroup_flags(slot)))
+		return 0;
+	dentry = BPF_CORE_READ(dentry, d_parent);
+	for (int level = 0; level < AEGIS_CGROUP_DEPTH && dentry; level++) {
+		/* The number of a directory here is the id of its cgroup (kernfs, v5.5, 67c0496e87d1). */
+		u64 id = BPF_CORE_READ(dentry, d_inode, i_ino);
+		struct aegis_cgroup *entry = bpf_map_lookup_elem(set, &id);
+		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+
+		if (entry)
+			there |= entry->flags;
+		dentry = parent == dentry ? NULL : parent;
+	}
+	return binds(slot, there) ? 0 : ANSWER_DENIED | ANSWER_WAY_OUT;
+}
+
+/* The match of one operation on an open file, or on one that is being opened. */
+static __always_inline u64 match_file(u64 asked, u64 said, u64 address)
+{
+	struct file *file = (void *)address;
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	u64 dentry = (u64)BPF_CORE_READ(file, f_path.dentry);
+	u32 slot = slot_asked(asked), op = op_asked(asked);
+	u64 answer = match(asked, said, (u64)dentry_of((void *)dentry, inode), (u64)BPF_CORE_READ(file, f_path.mnt));
+
+	if (!(answer & ANSWER_DENIED) && control.slots[slot].features & AEGIS_FEATURE_SCOPE && op & AEGIS_OP_WRITE &&
+	    BPF_CORE_READ(inode, i_sb, s_magic) == CGROUP2_SUPER_MAGIC)
+		return leaves_scope(slot, dentry);
+	return answer;
+}
+
+#endif

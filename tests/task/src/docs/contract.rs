@@ -1,0 +1,90 @@
+//! The contracts of the tiers, as `tiers/*.toml` states them. Read here and not taken from the agent's crate, so that the
+//! chores start without it.
+
+use crate::paths;
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::fs;
+
+/// Strongest first.
+const TIERS: [&str; 3] = ["bpf-lsm", "modify-return", "tracepoint"];
+
+/// Every claim and every tier.
+#[derive(Debug)]
+pub(super) struct Contracts {
+    pub(super) claims: Vec<Claim>,
+    pub(super) tiers: Vec<Tier>,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    claim: Vec<Claim>,
+}
+
+/// Something that is said of a way to a file.
+#[derive(Debug, Deserialize)]
+pub(super) struct Claim {
+    pub(super) id: String,
+    pub(super) text: String,
+}
+
+/// One tier, as far as its verdicts go.
+#[derive(Debug, Deserialize)]
+pub(super) struct Tier {
+    pub(super) name: String,
+    modes: Vec<String>,
+    claims: Sorted,
+}
+
+#[derive(Debug, Deserialize)]
+struct Sorted {
+    denies: Vec<String>,
+    observes: Vec<String>,
+    cannot: BTreeMap<String, String>,
+}
+
+/// What a tier does about a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict<'a> {
+    Denies,
+    Observes,
+    Cannot(&'a str),
+}
+
+impl Contracts {
+    pub(super) fn read() -> Result<Self> {
+        let Claims { claim: claims } = file("claims")?;
+        let tiers: Vec<Tier> = TIERS.iter().map(|name| file(name)).collect::<Result<_>>()?;
+        for tier in &tiers {
+            if let Some(claim) = claims.iter().find(|claim| tier.verdict(&claim.id).is_none()) {
+                bail!("the contract of {} says nothing about {}", tier.name, claim.id);
+            }
+        }
+        Ok(Self { claims, tiers })
+    }
+}
+
+impl Tier {
+    pub(super) fn enforces(&self) -> bool {
+        self.modes.iter().any(|mode| mode == "enforce")
+    }
+
+    pub(super) fn verdict(&self, claim: &str) -> Option<Verdict<'_>> {
+        let Sorted { denies, observes, cannot } = &self.claims;
+        if denies.iter().any(|id| id == claim) {
+            return Some(Verdict::Denies);
+        }
+        if observes.iter().any(|id| id == claim) {
+            return Some(Verdict::Observes);
+        }
+        cannot.get(claim).map(|reason| Verdict::Cannot(reason))
+    }
+}
+
+fn file<T: DeserializeOwned>(name: &str) -> Result<T> {
+    let path = format!("tiers/{name}.toml");
+    let text = fs::read_to_string(paths::root()?.join(&path)).with_context(|| path.clone())?;
+    toml::from_str(&text).context(path)
+}

@@ -1,0 +1,49 @@
+//! The documents that follow from the contracts, from the ways to a file, and from what was recorded of them.
+
+mod catalog;
+mod compatibility;
+mod contract;
+mod suite;
+
+use self::contract::Contracts;
+use crate::record::Record;
+use anyhow::{Result, anyhow};
+use guest::{Scenario, scenarios};
+
+/// A document, and what it has to be.
+#[derive(Debug)]
+pub(crate) struct Document {
+    /// Below the top of the tree.
+    pub(crate) path: &'static str,
+    pub(crate) text: String,
+}
+
+/// All of them.
+pub(crate) fn all() -> Result<Vec<Document>> {
+    let ways = ways()?;
+    Ok(vec![
+        Document { path: catalog::PATH, text: catalog::text(&Contracts::read()?, ways) },
+        Document { path: suite::PATH, text: suite::text(ways) },
+        Document { path: compatibility::PATH, text: compatibility::text(&Record::read()?, ways.len())? },
+    ])
+}
+
+fn ways() -> Result<&'static [Scenario]> {
+    scenarios().map_err(|text| anyhow!(text))
+}
+
+/// A row of a table.
+fn row<T: AsRef<str>>(cells: &[T]) -> String {
+    let cells: Vec<String> = cells.iter().map(|cell| cell.as_ref().replace('|', "\\|")).collect();
+    format!("| {} |\n", cells.join(" | "))
+}
+
+/// The head of a table.
+fn head(names: &[&str]) -> String {
+    row(names) + &row(&vec!["---"; names.len()])
+}
+
+/// Ids as code, with blanks between them.
+fn codes<'a>(ids: impl Iterator<Item = &'a str>) -> String {
+    ids.map(|id| format!("`{id}`")).collect::<Vec<_>>().join(" ")
+}

@@ -232,7 +232,7 @@ struct aegis_control {
 	/* Non-zero: whatever the mode, only audit. */
 	u32 break_glass;
 	/* The process that proves, and the hook it proves now: the canary is denied
-   * to nobody else, nowhere else. */
+   * to nobody else, nowhere else. 0: none. */
 	u32 prover_tgid;
 	u32 prover_hook;
 	u32 pad;

@@ -37,28 +37,6 @@ static __always_inline int is_canary_inode(struct inode *inode, u32 hook)
 	return is_canary(&id, hook);
 }
 
-/* A mount of the file system that a dentry is in; the first in a list that is in the order of mounting until v6.17. */
-static __always_inline struct vfsmount *mount_of(struct dentry *dentry)
-{
-	struct super_block *sb = BPF_CORE_READ(dentry, d_sb);
-	struct mount *mount;
-
-	if (bpf_core_field_exists(struct mount___list, mnt_instance)) {
-		struct super_block___list *list = (void *)sb;
-		void *head = (void *)sb + bpf_core_field_offset(struct super_block___list, s_mounts);
-		void *first = BPF_CORE_READ(list, s_mounts.next);
-
-		if (!first || first == head)
-			return NULL;
-		mount = first - bpf_core_field_offset(struct mount___list, mnt_instance);
-	} else {
-		mount = BPF_CORE_READ(sb, s_mounts);
-		if (!mount)
-			return NULL;
-	}
-	return (void *)mount + bpf_core_field_offset(struct mount, mnt);
-}
-
 /* Counts, and returns the mode in which the denial happens. */
 static __always_inline u32 denial_mode(void)
 {

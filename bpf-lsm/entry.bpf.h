@@ -24,15 +24,17 @@
 GLOBAL u32 check_entry(u64 hook, u64 address)
 {
 	struct dentry *dentry = (void *)address;
-	u64 inode = (u64)BPF_CORE_READ(dentry, d_inode), mnt, asked, said;
+	u64 inode = (u64)BPF_CORE_READ(dentry, d_inode), asked, answer;
 	u32 slot;
 
 	if (nothing_denied(&slot, AEGIS_OP_WRITE))
 		return 0;
-	mnt = (u64)mount_of(dentry);
 	asked = question(slot, AEGIS_OP_WRITE, hook);
-	said = inode ? said_of(slot, inode) : 0;
-	return conclude(asked, match(asked, said, address, mnt), inode, address, mnt);
+	answer = match(asked, inode ? said_of(slot, inode) : 0, address, 0);
+	/* Most end here, and need no mount for the path of an event. */
+	if (!(answer & ANSWER_DENIED))
+		return 0;
+	return conclude(asked, answer, inode, address, (u64)mount_of(dentry));
 }
 
 /* The decision about what would be at another place. */

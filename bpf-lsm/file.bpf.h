@@ -48,6 +48,24 @@ static __always_inline u64 said_here(u32 slot, const struct aegis_inode *id, str
 }
 
 /*
+ * Whether a rule on a name could be about this file: its directory is one in which names are denied, or it is not clear
+ * which directory that is. Asked of every open, so without a helper but the lookup; match() finds out the rest.
+ */
+static __always_inline int may_have_name(u32 slot, struct file *file, struct aegis_inode *id)
+{
+	struct dentry *dentry = file->f_path.dentry;
+	struct dentry *parent = dentry->d_parent;
+	void *set = bpf_map_lookup_elem(&objects, &slot);
+	struct aegis_object *object;
+
+	if (parent == dentry || dentry->d_inode != file->f_inode)
+		return 1;
+	identify(id, parent->d_inode);
+	object = set ? bpf_map_lookup_elem(set, id) : NULL;
+	return object && object->flags & AEGIS_OBJECT_NAMES;
+}
+
+/*
  * The decision about a file. Returns non-zero to refuse. `address` is that of `file`: most files are told by the fields
  * that the verifier lets a program read without a helper, and only for the others is the number needed.
  */
@@ -73,7 +91,8 @@ static __always_inline int check_file(struct file *file, u64 address, u32 op, u3
 	features = control.slots[slot].features;
 	asked = question(slot, op, hook);
 	said = said_here(slot, &id, inode, generation, at);
-	if (!said && !(features & (AEGIS_FEATURE_NAMES | AEGIS_FEATURE_TREES | AEGIS_FEATURE_SCOPE)))
+	if (!said && !(features & (AEGIS_FEATURE_TREES | AEGIS_FEATURE_SCOPE)) &&
+	    !(features & AEGIS_FEATURE_NAMES && may_have_name(slot, file, &id)))
 		return 0;
 	return conclude_file(asked, match_file(asked, said, address), address, hook);
 }

@@ -99,13 +99,16 @@ static __always_inline u32 identify(struct aegis_inode *id, struct inode *inode)
 static __always_inline u32 identify_other(struct aegis_inode *id, struct inode *inode)
 {
 	struct super_block *sb = BPF_CORE_READ(inode, i_sb);
-	struct inode *lies = BPF_CORE_READ(inode, i_private);
 	u64 magic = BPF_CORE_READ(sb, s_magic);
 	u32 dev = BPF_CORE_READ(sb, s_dev);
 
 	id->ino = BPF_CORE_READ(inode, i_ino);
-	if (magic == OVERLAYFS_SUPER_MAGIC && lies)
-		return identify_merged(id, dev, lies);
+	if (magic == OVERLAYFS_SUPER_MAGIC) {
+		struct inode *lies = BPF_CORE_READ(inode, i_private);
+
+		if (lies)
+			return identify_merged(id, dev, lies);
+	}
 	set_place(id, dev, magic == BTRFS_SUPER_MAGIC ? btrfs_subvolume(inode) : 0);
 	return BPF_CORE_READ(inode, i_generation);
 }

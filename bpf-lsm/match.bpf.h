@@ -158,25 +158,28 @@ static __always_inline struct dentry *dentry_of(struct dentry *dentry, struct in
 }
 
 /*
- * Whether a file was come by without its place: opened by a handle, while the kernel had it under no name. Such a dentry
- * has nothing above it; those of pipes and of memory files have not either, but belong nowhere.
+ * Whether a dentry with nothing above it is no root, but that of a file which was come by without its place: opened by a
+ * handle, while the kernel had it under no name. Those of pipes and of memory files belong nowhere.
  */
-static __always_inline int is_unplaced(struct dentry *dentry)
+static __always_inline int is_unplaced(struct dentry *root)
 {
-	return BPF_CORE_READ(dentry, d_parent) == dentry && BPF_CORE_READ(dentry, d_flags) & DCACHE_DISCONNECTED;
+	return BPF_CORE_READ(root, d_flags) & DCACHE_DISCONNECTED;
 }
 
 /* The rule on the name of a dentry. Its directory is looked up first: most have no such names. */
 GLOBAL u64 find_name(u64 slot, u64 dentry_address)
 {
 	struct dentry *dentry = (void *)dentry_address;
-	struct inode *directory = BPF_CORE_READ(dentry, d_parent, d_inode);
+	struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+	struct inode *directory = BPF_CORE_READ(parent, d_inode);
 	u32 slot_key = slot;
 	void *inodes = bpf_map_lookup_elem(&objects, &slot_key);
 	struct aegis_object *object = find_inode(inodes, directory);
 	struct aegis_name key = {};
 	void *set;
 
+	if (dentry == parent)
+		return is_unplaced(dentry) ? ANSWER_UNPLACED : 0;
 	if (!object || !(object->flags & AEGIS_OBJECT_NAMES))
 		return 0;
 	set = bpf_map_lookup_elem(&names, &slot_key);
@@ -260,7 +263,7 @@ GLOBAL u64 find_tree(u64 asked, u64 dentry, u64 mount)
 			return answer;
 		above = dentry_above(dentry, mount, 0);
 		if (!above)
-			return 0;
+			return is_unplaced((void *)dentry) ? ANSWER_UNPLACED : 0;
 		mount = mount_above(dentry, mount, 0);
 		below = dentry;
 		dentry = above;
@@ -307,25 +310,56 @@ static __always_inline int binds(u32 slot, u32 cgroup)
 	return !(control.slots[slot].features & AEGIS_FEATURE_SCOPE) || cgroup & AEGIS_CGROUP_SCOPE;
 }
 
-/* An answer by rule alone becomes the verdict on the current process. */
+/*
+ * An answer by rule alone becomes the verdict on the current process. The prover meets its canaries' rule and no other: a
+ * policy may deny the directory that they are in.
+ */
 static __always_inline u64 denied_here(u32 slot, u64 answer)
 {
-	u32 cgroup = cgroup_flags(slot);
+	u32 prover = *(volatile u32 *)&control.prover_tgid;
+	u32 cgroup;
+
+	if (prover && prover == bpf_get_current_pid_tgid() >> 32)
+		return 0;
+	cgroup = cgroup_flags(slot);
 
 	if (cgroup & AEGIS_CGROUP_ALLOW)
 		count(AEGIS_COUNT_ALLOWED_CGROUP);
 	return binds(slot, cgroup) ? answer | ANSWER_DENIED : answer & ~ANSWER_DENIED;
 }
 
+/* A mount of the file system that a dentry is in; the first in a list that is in the order of mounting until v6.17. */
+static __always_inline struct vfsmount *mount_of(struct dentry *dentry)
+{
+	struct super_block *sb = BPF_CORE_READ(dentry, d_sb);
+	struct mount *mount;
+
+	if (bpf_core_field_exists(struct mount___list, mnt_instance)) {
+		struct super_block___list *list = (void *)sb;
+		void *head = (void *)sb + bpf_core_field_offset(struct super_block___list, s_mounts);
+		void *first = BPF_CORE_READ(list, s_mounts.next);
+
+		if (!first || first == head)
+			return NULL;
+		mount = first - bpf_core_field_offset(struct mount___list, mnt_instance);
+	} else {
+		mount = BPF_CORE_READ(sb, s_mounts);
+		if (!mount)
+			return NULL;
+	}
+	return (void *)mount + bpf_core_field_offset(struct mount, mnt);
+}
+
 /*
  * The match of one operation on what is at `dentry`. `said` is what said_of() answered about the inode there, or 0 where
- * there is none. Returns rule, flags and verdict.
+ * there is none; the file is 0 for hooks that are given none. Returns rule, flags and verdict.
  *
  * The functions below each other take 512 bytes of stack at most (MAX_BPF_STACK), each rounded up to 32: with a name of
  * 256 bytes at the bottom there is little left.
  */
-GLOBAL u64 match(u64 asked, u64 said, u64 dentry, u64 mount)
+GLOBAL u64 match(u64 asked, u64 said, u64 dentry, u64 file_address)
 {
+	struct file *file = (void *)file_address;
 	u32 slot = slot_asked(asked), op = op_asked(asked);
 	u32 features = control.slots[slot].features;
 	u64 answer = said;
@@ -336,18 +370,20 @@ GLOBAL u64 match(u64 asked, u64 said, u64 dentry, u64 mount)
 		return denied_here(slot, answer);
 	if (!(features & (AEGIS_FEATURE_NAMES | AEGIS_FEATURE_TREES)))
 		return 0;
-	if (op && is_unplaced((void *)dentry))
-		return denied_here(slot, ANSWER_UNPLACED);
 	if (features & AEGIS_FEATURE_NAMES) {
 		answer = find_name(slot, dentry);
+		if (answer & ANSWER_UNPLACED)
+			return op ? denied_here(slot, answer) : 0;
 		if (flags_of(answer) & AEGIS_OBJECT_FLOOR)
 			op &= AEGIS_OP_WRITE;
 		if (ops_of(answer) & op)
 			return denied_here(slot, answer);
 	}
 	if (features & AEGIS_FEATURE_TREES && op) {
+		u64 mount = file ? (u64)BPF_CORE_READ(file, f_path.mnt) : (u64)mount_of((void *)dentry);
+
 		answer = find_tree(question(slot, op, 0), dentry, mount);
-		if (ops_of(answer) & op)
+		if (ops_of(answer) & op || answer & ANSWER_UNPLACED)
 			return denied_here(slot, answer);
 	}
 	return 0;
@@ -366,6 +402,9 @@ GLOBAL u64 leaves(u64 slot_number, u64 said, u64 from, u64 to, u64 mount)
 
 	if (features & AEGIS_FEATURE_NAMES) {
 		answer = find_name(slot, from);
+		/* A name would give it a place, and nobody knows whether that is better than the one it has. */
+		if (answer & ANSWER_UNPLACED)
+			return denied_here(slot, answer);
 		ops = ops_of(answer) & ~ops_of(said);
 		if (ops && !(flags_of(answer) & AEGIS_OBJECT_FLOOR))
 			return denied_here(slot, answer);
@@ -375,7 +414,7 @@ GLOBAL u64 leaves(u64 slot_number, u64 said, u64 from, u64 to, u64 mount)
 
 		/* From above it: a tree that is moved itself takes with it what is in it. */
 		answer = find_tree(any, (u64)BPF_CORE_READ(dentry, d_parent), mount);
-		if (answer && (u32)find_tree(any, to, mount) != (u32)answer)
+		if (answer && (answer & ANSWER_UNPLACED || (u32)find_tree(any, to, mount) != (u32)answer))
 			return denied_here(slot, answer);
 	}
 	return 0;
@@ -423,7 +462,7 @@ static __always_inline u64 match_file(u64 asked, u64 said, u64 address)
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
 	u64 dentry = (u64)BPF_CORE_READ(file, f_path.dentry);
 	u32 slot = slot_asked(asked), op = op_asked(asked);
-	u64 answer = match(asked, said, (u64)dentry_of((void *)dentry, inode), (u64)BPF_CORE_READ(file, f_path.mnt));
+	u64 answer = match(asked, said, (u64)dentry_of((void *)dentry, inode), address);
 
 	if (!(answer & ANSWER_DENIED) && control.slots[slot].features & AEGIS_FEATURE_SCOPE && op & AEGIS_OP_WRITE &&
 	    BPF_CORE_READ(inode, i_sb, s_magic) == CGROUP2_SUPER_MAGIC)

@@ -96,6 +96,14 @@ impl Prover {
     /// Does the operation without and with the canary rule. Without it may fail for another reason, such as a file
     /// system that takes no attributes: the hooks are asked before, and `EPERM` is told from it.
     fn test(&mut self, control: &abi::Control, number: u32, test: u8) -> Outcome {
+        // From here to the end the helper meets no rule but the canary's.
+        control.prover_tgid.store(self.helper.global_pid(), Release);
+        let outcome = self.tried(control, number, test);
+        control.prover_tgid.store(0, Release);
+        outcome
+    }
+
+    fn tried(&mut self, control: &abi::Control, number: u32, test: u8) -> Outcome {
         let before = self.attempt(test, &mut |helper| helper.ask(test));
         let before = match before {
             Ok(errno) if errno != libc::EPERM => errno,
@@ -109,7 +117,6 @@ impl Prover {
         let with_rule = self.attempt(test, &mut |helper| {
             control.canary.ino.store(canary.inode.ino, Release);
             control.canary.dev.store(canary.inode.dev, Release);
-            control.prover_tgid.store(helper.global_pid(), Release);
             // Last, because it arms the rule.
             control.prover_hook.store(number, Release);
             let answer = helper.ask(test);

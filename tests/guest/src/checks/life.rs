@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
 
-pub(super) const CHECKS: [Check; 9] = [
+pub(super) const CHECKS: [Check; 10] = [
     Check { id: "life.killed-agent-leaves-enforcement", run: killed },
     Check { id: "life.next-run-adopts-without-a-gap", run: adopted },
     Check { id: "life.stop-leaves-enforcement", run: stopped },
@@ -18,6 +18,7 @@ pub(super) const CHECKS: [Check; 9] = [
     Check { id: "life.break-glass-suspends", run: break_glass },
     Check { id: "life.proof-on-noexec-run", run: noexec_run },
     Check { id: "life.proof-repeats", run: proof_repeats },
+    Check { id: "life.full-ring-buffer", run: full_ring_buffer },
     Check { id: "life.demo-cleans-up", run: demo },
 ];
 
@@ -27,6 +28,22 @@ fn enforcing(id: &str) -> Result<(Place, Agent), CheckError> {
     let agent = Agent::start(&place, &["--enforce"])?;
     want("secret readable", readable(&place.secret, 0)?, false)?;
     Ok((place, agent))
+}
+
+/// Nobody reads the ring buffer, which has room for some ten thousand events: each of more denials is one all the same, and
+/// what could not be told is counted.
+fn full_ring_buffer(_: &Ctx) -> Result<(), CheckError> {
+    const DENIALS: u32 = 30_000;
+    let (place, mut agent) = enforcing("flood")?;
+    agent.process()?.signal(Signal::STOP)?;
+    let denied = |_: &u32| {
+        fs::File::open(&place.secret).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+    };
+    let count = (0..DENIALS).filter(denied).count();
+    agent.process()?.signal(Signal::CONT)?;
+    want("every open denied", count == DENIALS as usize, true)?;
+    let lost = agent.event("lost", &[])?;
+    want("events counted as lost", lost.pointer("/total").and_then(Value::as_u64) > Some(0), true)
 }
 
 /// Ends the agent by a signal and keeps what it pinned.

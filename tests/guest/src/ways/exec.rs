@@ -4,7 +4,7 @@ mod copies;
 mod mapped;
 mod processes;
 
-use super::{Way, errno, private_mounts, raw, setup};
+use super::{Way, errno, private_mounts, raw, setup, write};
 use nix::fcntl::AtFlags;
 use nix::unistd::{execv, execveat, fexecve};
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags, openat, renameat_with};
@@ -66,6 +66,7 @@ pub(super) const WAYS: &[Way] = &[
     Way { id: "exec.script", go: copies::script },
     Way { id: "exec.script-read-by-interpreter", go: copies::read_by_interpreter },
     Way { id: "exec.elf-interpreter", go: copies::elf_interpreter },
+    Way { id: "exec.dynamic", go: |dir| become_it(&dir.join("dynamic-true")) },
     Way { id: "exec.dynamic-loader", go: mapped::loader },
     Way { id: "exec.mmap-exec", go: |dir| mapped::run(&dir.join("true"), mapped::PRIVATE) },
     Way { id: "exec.mmap-shared-exec", go: |dir| mapped::run(&dir.join("true"), mapped::SHARED) },
@@ -77,6 +78,8 @@ pub(super) const WAYS: &[Way] = &[
         id: "exec.mprotect-read-implies-exec",
         go: |dir| mapped::run(&dir.join("true"), mapped::IMPLIED_LATER),
     },
+    // Then the rule would know the program no more.
+    Way { id: "exec.set-version", go: |dir| write::set_version(&dir.join("true")) },
     Way { id: "exec.memfd-copy", go: |dir| copies::memory(&dir.join("true")) },
     Way { id: "exec.memfd-copy-of-unreadable", go: copies::unreadable },
     Way { id: "exec.copied-file", go: copies::file },

@@ -37,6 +37,7 @@ pub(super) const WAYS: &[Way] = &[
     Way { id: "tree.bind-mounted-elsewhere", go: |dir| bound(dir, "tree", "secret") },
     Way { id: "tree.bind-mounted-part", go: |dir| bound(dir, "tree/sub", "deep/secret") },
     Way { id: "tree.mounted-below", go: mounted_below },
+    Way { id: "tree.chmod-mounted-twice", go: mounted_twice },
     Way { id: "tree.overlay", go: overlaid },
     Way { id: "tree.rename-inside-read", go: rename_and_read },
     Way { id: "tree.hard-link-before", go: |dir| read_at(&dir.join("out-before")) },
@@ -209,6 +210,20 @@ fn mounted_below(dir: &Path) -> io::Result<()> {
     setup(mount("tmpfs", &below, "tmpfs", MountFlags::empty(), None))?;
     setup(fs::write(below.join("secret"), CONTENT))?;
     read_at(&below.join("secret"))
+}
+
+/// Changed attributes are decided by one mount of the file system: by the first one on older kernels, by the last one on
+/// newer ones. Both are outside of the tree here.
+fn mounted_twice(dir: &Path) -> io::Result<()> {
+    private_mounts()?;
+    let [first, last] = ["first", "last"].map(|name| dir.join(name));
+    setup(fs::create_dir(&first).and_then(|()| fs::create_dir(&last)))?;
+    let below = dir.join("tree/empty");
+    setup(mount("tmpfs", &first, "tmpfs", MountFlags::empty(), None))?;
+    setup(fs::write(first.join("secret"), CONTENT))?;
+    setup(mount_bind(&first, &below))?;
+    setup(mount_bind(&first, &last))?;
+    change_mode(&below.join("secret"))
 }
 
 /// The directory is the lower layer of an overlay.

@@ -10,7 +10,8 @@ pub(super) use content::make_swap_space;
 
 use self::attributes::{acl, attribute, flags, mode, owner, removed, times};
 use self::content::{by_descriptor, by_path, from_other, into, opened};
-use super::{Way, effect};
+use super::{Way, effect, raw, setup};
+use crate::files;
 use rustix::fs::{
     AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags, Uid, XattrFlags, chownat, copy_file_range,
     fallocate, fchmod, fsetxattr, futimens, ioctl_getflags, ioctl_setflags, linkat, lsetxattr, sendfile,
@@ -73,6 +74,23 @@ pub(super) const WAYS: &[Way] = &[
             })
         },
     },
+    Way {
+        id: "write.io-uring-unlink",
+        go: |dir| names::gone(dir, "secret", |path| calls::unlink_by_ring(&path)),
+    },
+    Way {
+        id: "write.io-uring-rename",
+        go: |dir| names::gone(dir, "secret", |path| calls::rename_by_ring(&path, &dir.join("renamed"))),
+    },
+    Way { id: "write.io-uring-setxattr", go: |dir| attribute(dir, calls::set_attribute_by_ring) },
+    Way { id: "write.rename-hard-link", go: names::other_name_moved },
+    Way { id: "write.rename-over-hard-link", go: names::over_other_name },
+    Way { id: "write.rename-exchange-reversed", go: names::exchanged },
+    Way {
+        id: "write.link-hard-link",
+        go: |dir| names::linked(dir, |_, to| fs::hard_link(dir.join("hard-before"), to)),
+    },
+    Way { id: "write.set-capabilities", go: attributes::capabilities },
     Way { id: "write.chmod", go: attributes::chmod },
     Way { id: "write.fchmod", go: |dir| mode(dir, |secret| Ok(fchmod(File::open(secret)?, MODE)?)) },
     Way { id: "write.fchmodat2", go: |dir| mode(dir, |secret| calls::fchmodat2(secret, MODE)) },
@@ -112,6 +130,7 @@ pub(super) const WAYS: &[Way] = &[
     Way { id: "write.removexattr", go: |dir| removed(dir, attributes::NAME) },
     Way { id: "write.set-acl", go: acl },
     Way { id: "write.remove-acl", go: |dir| removed(dir, attributes::ACL) },
+    Way { id: "write.set-version", go: |dir| set_version(&dir.join("secret")) },
     Way {
         id: "write.set-flags",
         go: |dir| flags(dir, |_, file, flag| Ok(ioctl_setflags(file, ioctl_getflags(file)? | flag)?)),
@@ -136,4 +155,13 @@ fn mounted_over(dir: &Path) -> io::Result<()> {
     super::private_mounts()?;
     rustix::mount::mount_bind(dir.join("other"), dir.join("secret"))?;
     effect(fs::read(dir.join("secret"))? == b"other\n")
+}
+
+/// Another version is another generation, by which rules know a file.
+pub(super) fn set_version(path: &Path) -> io::Result<()> {
+    const FS_IOC_SETVERSION: u32 = 0x4008_7602;
+    let file = setup(File::open(path))?;
+    let mut version = setup(files::generation(path))? ^ 1;
+    raw::ioctl_with(&file, FS_IOC_SETVERSION, &mut version)?;
+    effect(files::generation(path)? == version)
 }

@@ -117,6 +117,16 @@ pub(super) fn acl(dir: &Path) -> io::Result<()> {
     effect(has(&secret, ACL)?)
 }
 
+/// An attribute that the kernel itself goes by: as a program, the file may then bind to low ports.
+pub(super) fn capabilities(dir: &Path) -> io::Result<()> {
+    const NAME: &str = "security.capability";
+    // VFS_CAP_REVISION_2, then what is permitted and inherited, twice.
+    let value: Vec<u8> = [0x0200_0000_u32, 1 << 10, 0, 0, 0].into_iter().flat_map(u32::to_le_bytes).collect();
+    let secret = dir.join("secret");
+    rustix::fs::setxattr(&secret, NAME, &value, ANY)?;
+    effect(has(&secret, NAME)?)
+}
+
 /// One that somebody who may has set before.
 pub(super) fn removed(dir: &Path, name: &str) -> io::Result<()> {
     let secret = dir.join("secret");

@@ -4,7 +4,7 @@
 
 use super::super::raw::{self, text};
 use super::super::setup;
-use io_uring::{IoUring, opcode, types};
+use io_uring::{IoUring, opcode, squeue, types};
 use nix::libc;
 use rustix::fs::Mode;
 use std::ffi::{CString, c_long};
@@ -31,11 +31,35 @@ pub(super) fn write_by_map(file: &File) -> io::Result<()> {
     last(unsafe { libc::munmap(start, 1) })
 }
 
-pub(super) fn open_by_ring(path: &Path) -> io::Result<OwnedFd> {
-    let mut ring = setup(IoUring::new(2))?;
+fn by_ring(entry: &squeue::Entry) -> io::Result<i32> {
+    raw::done(&mut setup(IoUring::new(2))?, entry)
+}
+
+const HERE: types::Fd = types::Fd(libc::AT_FDCWD);
+
+/// v5.11; v5.10 got it and the next one later (5.10.162).
+pub(super) fn unlink_by_ring(path: &Path) -> io::Result<()> {
     let path = text(path)?;
-    let open = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), path.as_ptr()).flags(libc::O_WRONLY).build();
-    let fd = raw::done(&mut ring, &open)?;
+    by_ring(&opcode::UnlinkAt::new(HERE, path.as_ptr()).build()).map(drop)
+}
+
+pub(super) fn rename_by_ring(from: &Path, to: &Path) -> io::Result<()> {
+    let (from, to) = (text(from)?, text(to)?);
+    by_ring(&opcode::RenameAt::new(HERE, from.as_ptr(), HERE, to.as_ptr()).build()).map(drop)
+}
+
+/// v5.19.
+pub(super) fn set_attribute_by_ring(path: &Path, name: &str, value: &[u8]) -> io::Result<()> {
+    let (path, name) = (text(path)?, CString::new(name)?);
+    let length = u32::try_from(value.len()).map_err(io::Error::other)?;
+    let set = opcode::SetXattr::new(name.as_ptr(), value.as_ptr().cast(), path.as_ptr(), length);
+    by_ring(&set.build()).map(drop)
+}
+
+pub(super) fn open_by_ring(path: &Path) -> io::Result<OwnedFd> {
+    let path = text(path)?;
+    let open = opcode::OpenAt::new(HERE, path.as_ptr()).flags(libc::O_WRONLY).build();
+    let fd = by_ring(&open)?;
     // SAFETY: the kernel has just made it, and nothing else knows its number.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

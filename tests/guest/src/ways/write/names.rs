@@ -34,6 +34,23 @@ pub(super) fn rename(dir: &Path) -> io::Result<()> {
     moved(dir, "renamed")
 }
 
+/// Renamed by another name, which it has from before.
+pub(super) fn other_name_moved(dir: &Path) -> io::Result<()> {
+    gone(dir, "hard-before", |path| fs::rename(path, dir.join("renamed")))
+}
+
+/// One of its names is another file's then.
+pub(super) fn over_other_name(dir: &Path) -> io::Result<()> {
+    fs::rename(dir.join("other"), dir.join("hard-before"))?;
+    effect(fs::read(dir.join("hard-before"))? == b"other\n")
+}
+
+/// Exchanged as `over` does it, but asked for from its own side.
+pub(super) fn exchanged(dir: &Path) -> io::Result<()> {
+    renameat_with(CWD, dir.join("secret"), CWD, dir.join("other"), RenameFlags::EXCHANGE)?;
+    effect(fs::read(dir.join("secret"))? == b"other\n")
+}
+
 /// Another file has its name then.
 pub(super) fn over(dir: &Path, how: RenameFlags) -> io::Result<()> {
     renameat_with(CWD, dir.join("other"), CWD, dir.join("secret"), how)?;

@@ -64,6 +64,9 @@ pub enum Command {
     /// Check, apply, compare and take back policies
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Show who is trusted to sign policies
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// End enforcement: remove every program, map and link of ours from the kernel
     Detach(JsonArgs),
     /// Print version and build
@@ -103,8 +106,17 @@ pub enum PolicyCommand {
     Diff(DiffArgs),
     /// List the generations
     History(JsonArgs),
+    /// Say who signed a policy; exit 78 when it is nobody who is trusted
+    Verify(VerifyArgs),
     /// Ask the matcher in the kernel what it would decide, without any effect; exit 1 when it would deny
     Simulate(SimulateArgs),
+}
+
+/// What to do with keys.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum KeysCommand {
+    /// List the keys of `allowed_signers` with their fingerprints, and which of them are revoked
+    List(JsonArgs),
 }
 
 /// What is accepted on purpose.
@@ -199,6 +211,26 @@ pub struct DiffArgs {
     /// A generation, or a policy file
     #[arg(value_name = "B")]
     pub after: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to check.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  ssh-keygen -Y sign -n policy@aegisbpf -f KEY policy.conf   makes policy.conf.sig\n  aegisbpf policy verify policy.conf\n\nWho is trusted stands in allowed_signers, as ssh-keygen(1) describes it: `ops@example.org ssh-ed25519 AAAA…`."
+)]
+pub struct VerifyArgs {
+    /// The policy; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Its signature [default: FILE.sig]
+    #[arg(long, value_name = "FILE")]
+    pub signature: Option<PathBuf>,
+    /// The directory with `allowed_signers` and `revoked_keys` [default: keys in the configuration directory]
+    #[arg(long, value_name = "DIR")]
+    pub keys: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -9,7 +9,7 @@
 //! | 6 | [`agent`] | the story: probe, plan, load, attach, prove, confine, watch |
 //! | 5 | [`enforce`], [`confine`], [`event`], [`state`], [`store`] | the kernel side; the self-sandbox; events; the agent's state file; policy generations on disk |
 //! | 4 | [`plan`] | policy, contract, kernel and request to a decision or a refusal; pure |
-//! | 3 | [`tier`] | contracts as types |
+//! | 3 | [`tier`], [`provenance`] | contracts as types; who vouches for a policy |
 //! | 2 | [`kernel`], [`policy`] | probes; the policy language |
 //! | 1 | [`sys`] | every system call that no library makes |
 //! | 0 | [`abi`] | layouts shared with the programs |
@@ -25,6 +25,7 @@ pub mod exit;
 pub mod kernel;
 pub mod plan;
 pub mod policy;
+pub mod provenance;
 pub mod state;
 pub mod store;
 pub mod sys;

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Layer of each module. Modules of the top layer may know each other: what was typed, what runs it, how it ends.
-const LAYERS: [(&str, u8); 15] = [
+const LAYERS: [(&str, u8); 16] = [
     ("cmd", 7),
     ("cli", 7),
     ("exit", 7),
@@ -21,6 +21,7 @@ const LAYERS: [(&str, u8); 15] = [
     ("store", 5),
     ("plan", 4),
     ("tier", 3),
+    ("provenance", 3),
     ("kernel", 2),
     ("policy", 2),
     ("sys", 1),

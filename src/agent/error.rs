@@ -2,6 +2,7 @@
 
 use std::{error::Error as _, io, path::PathBuf, time::Duration};
 
+use super::source::AgentDistrust;
 use crate::{
     confine::ConfineError,
     enforce::EnforceError,
@@ -86,6 +87,15 @@ pub enum AgentError {
     Unsigned {
         /// The file.
         path: PathBuf,
+    },
+    /// A signature that is not accepted.
+    #[error("{}: the signature was not accepted", .path.display())]
+    Distrusted {
+        /// The signature's file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: AgentDistrust,
     },
     /// A cgroup that does not exist.
     #[error("there is no cgroup {}", .path.display())]

@@ -18,7 +18,7 @@ pub use self::{
     guard::{Guard, Setup},
     output::{Output, Talk},
     simulate::Question,
-    source::{Source, objection, read_bounded},
+    source::{AgentDistrust, Source, beside, objection, read_bounded, read_signature},
 };
 use crate::{
     enforce::Pins,
@@ -30,6 +30,9 @@ use crate::{
 
 /// The file whose presence turns enforcement into audit.
 pub const BREAK_GLASS: &str = "break_glass";
+
+/// The directory of who is trusted to sign policies.
+pub const KEYS: &str = "keys";
 
 /// The policy that a run takes when none is named.
 pub const POLICY: &str = "policy.conf";

@@ -11,6 +11,7 @@ use super::AgentError;
 use crate::{
     kernel::Host,
     policy::{self, Code, Digest, Policy, limits},
+    provenance::{self, Accepted, Distrust, TrustError},
     store::{Record, Store},
     tier::Mode,
 };
@@ -54,7 +55,9 @@ pub struct Source {
     pub sha256: Digest,
     /// Its bytes.
     pub text: Vec<u8>,
-    /// Who signed it.
+    /// What lies beside it as its signature.
+    pub signature: Option<Vec<u8>>,
+    /// Who signed it, once that was found to be so.
     pub signed_by: Option<String>,
     /// Warnings and remarks for the person who runs this.
     pub remarks: Vec<String>,
@@ -74,7 +77,8 @@ impl Source {
             }
             other => other?,
         };
-        Self::parse(path, &bytes)
+        let signature = if path == Path::new("-") { None } else { read_signature(&beside(path))? };
+        Ok(Self { signature, ..Self::parse(path, &bytes)? })
     }
 
     /// The policy of a generation, as it was applied.
@@ -106,15 +110,18 @@ impl Source {
             remarks.push(policy::render(&warnings, &name, bytes, false));
         }
         let (sha256, text) = (Digest::of(bytes), bytes.to_vec());
-        Ok(Self { path: path.to_owned(), policy, sha256, text, signed_by: None, remarks })
+        let path = path.to_owned();
+        Ok(Self { path, policy, sha256, text, signature: None, signed_by: None, remarks })
     }
 
-    /// Refuses what may not run: another file than the one meant, or enforcement of an unsigned one.
+    /// Refuses what may not run: another file than the one meant, one with a signature of something else, or enforcement
+    /// of one that nobody who is trusted signed. `keys` is the directory of who is trusted.
     pub fn admit(
         &mut self,
         mode: Mode,
         sha256: Option<Digest>,
         allow_unsigned: bool,
+        keys: &Path,
     ) -> Result<(), AgentError> {
         if let Some(wanted) = sha256
             && wanted != self.sha256
@@ -122,6 +129,14 @@ impl Source {
             return Err(AgentError::Hash { path: self.path.clone(), wanted, found: self.sha256 });
         }
         self.check_validity()?;
+        match self.vouched(keys) {
+            None => {}
+            Some(Ok(accepted)) => self.signed_by = Some(accepted.principal),
+            Some(Err(why)) if mode == Mode::Audit && !why.is_of_something_else() => {
+                self.remarks.push(format!("the signature was not accepted: {why}"));
+            }
+            Some(Err(source)) => return Err(AgentError::Distrusted { path: beside(&self.path), source }),
+        }
         if mode == Mode::Enforce && self.signed_by.is_none() {
             if !allow_unsigned {
                 return Err(AgentError::Unsigned { path: self.path.clone() });
@@ -129,6 +144,16 @@ impl Source {
             self.remarks.push(UNSIGNED.to_owned());
         }
         Ok(())
+    }
+
+    /// What the signature beside the file is worth; `None`: there is none.
+    pub fn vouched(&self, keys: &Path) -> Option<Result<Accepted, AgentDistrust>> {
+        let signature = self.signature.as_ref()?;
+        let trust = match provenance::load(keys) {
+            Ok(trust) => trust,
+            Err(source) => return Some(Err(AgentDistrust::Keys(source))),
+        };
+        Some(provenance::verify(&self.text, signature, &trust, now()).map_err(AgentDistrust::Signature))
     }
 
     /// What the policy says about itself: for which hosts, from when, until when.
@@ -140,8 +165,50 @@ impl Source {
     }
 }
 
+/// Why a signature was not accepted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentDistrust {
+    /// Because of what it is, or of whom.
+    #[error(transparent)]
+    Signature(#[from] Distrust),
+    /// Because it cannot be said who is trusted.
+    #[error("it cannot be said who is trusted")]
+    Keys(#[from] TrustError),
+}
+
+impl AgentDistrust {
+    fn is_of_something_else(&self) -> bool {
+        matches!(self, Self::Signature(why) if why.is_of_something_else())
+    }
+}
+
+/// Where the signature of a policy lies: `ssh-keygen -Y sign` puts it there.
+pub fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".sig");
+    name.into()
+}
+
+/// The signature at a path, if there is one. One byte more than any has is read, so that it is refused for what it is.
+pub fn read_signature(path: &Path) -> Result<Option<Vec<u8>>, AgentError> {
+    let unreadable = |source| AgentError::Unreadable { path: path.to_owned(), source };
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(unreadable)?,
+    };
+    let mut bytes = Vec::new();
+    file.take(provenance::SIGNATURE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(Some(bytes))
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    i64::try_from(now).unwrap_or(i64::MAX)
+}
+
 /// Why a policy does not hold here and now.
 pub fn objection(policy: &Policy) -> Option<(Code, String)> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    policy.settings.objection(&Host::current().name, i64::try_from(now).unwrap_or(i64::MAX))
+    policy.settings.objection(&Host::current().name, now())
 }

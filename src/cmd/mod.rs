@@ -4,6 +4,7 @@ mod contract;
 mod demo;
 mod detach;
 mod doctor;
+mod keys;
 mod policy;
 mod probe;
 mod run;
@@ -35,6 +36,7 @@ pub fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Status(args) => status::status(*args, places),
         Command::Health(args) => status::health(*args, places),
         Command::Policy(command) => policy::run(command, places),
+        Command::Keys(command) => keys::run(*command, places),
         Command::Detach(args) => detach::run(*args, places),
         Command::Version(args) => version::run(*args),
     }
@@ -129,6 +131,10 @@ fn judge(error: &AgentError) -> (Exit, &'static str) {
         AgentError::Unsigned { .. } => {
             (Exit::Trust, "--allow-unsigned-policy enforces it all the same, and every status says so")
         }
+        AgentError::Distrusted { .. } => (
+            Exit::Trust,
+            "`aegisbpf keys list` shows who is trusted; `policy verify` tries it without applying",
+        ),
         AgentError::Busy => (Exit::Busy, "`aegisbpf status` shows it; stop it first"),
         AgentError::Directory { .. } => {
             (Exit::Io, "name another directory with --run-dir, --state-dir or --config-dir")

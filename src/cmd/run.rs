@@ -13,7 +13,8 @@ pub(super) fn run(args: &RunArgs, places: &Places) -> Result<Exit, Failure> {
     let mut source = Source::read(path, args.policy.is_none())?;
     // An empty policy denies nothing, so nobody has to vouch for it.
     let harmless = source.policy.rules() == 0;
-    source.admit(args.mode(), args.sha256, args.allow_unsigned_policy || harmless)?;
+    let keys = places.config_dir.join(agent::KEYS);
+    source.admit(args.mode(), args.sha256, args.allow_unsigned_policy || harmless, &keys)?;
     for remark in &source.remarks {
         exit::note(remark);
     }

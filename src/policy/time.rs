@@ -30,7 +30,7 @@ impl Timestamp {
     }
 
     /// Reads `2026-12-31T23:59:59Z`, or `2026-12-31` for the beginning of that day.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let (_, (year, month, day, time)) = all_consuming(date_time).parse(text).ok()?;
         let (hour, minute, second) = time.unwrap_or_default();
         let fits = (1970..=9999).contains(&year)

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     abi,
-    agent::{AgentError, ApplyOptions, Change, Changed, Dirs, Live, Source},
+    agent::{self, AgentError, ApplyOptions, Change, Changed, Dirs, Live, Source},
     cli::{ApplyArgs, JsonArgs, Places, RollbackArgs},
     cmd::{print, print_json},
     exit::{self, Exit, Failure},
@@ -49,7 +49,8 @@ pub(super) fn apply(args: &ApplyArgs, places: &Places) -> Result<Exit, Failure> 
     };
     let mut source = Source::read(&args.file, false)?;
     let harmless = source.policy.rules() == 0;
-    source.admit(mode_in_force(&dirs)?, wanted, args.allow_unsigned_policy || harmless)?;
+    let keys = places.config_dir.join(agent::KEYS);
+    source.admit(mode_in_force(&dirs)?, wanted, args.allow_unsigned_policy || harmless, &keys)?;
     for remark in &source.remarks {
         exit::note(remark);
     }

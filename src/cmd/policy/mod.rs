@@ -5,6 +5,7 @@ mod diff;
 mod lint;
 mod simulate;
 mod stored;
+mod verify;
 
 use crate::{
     cli::{Places, PolicyCommand},
@@ -23,6 +24,7 @@ pub(super) fn run(command: &PolicyCommand, places: &Places) -> Result<Exit, Fail
         PolicyCommand::Export(args) => stored::export(args, places),
         PolicyCommand::History(args) => stored::history(*args, places),
         PolicyCommand::Diff(args) => diff::diff(args, places),
+        PolicyCommand::Verify(args) => verify::verify(args, places),
         PolicyCommand::Simulate(args) => simulate::simulate(args, places),
     }
 }

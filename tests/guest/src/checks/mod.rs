@@ -8,6 +8,7 @@ mod load;
 mod policy;
 mod refusals;
 mod rig;
+mod signed;
 mod smoke;
 mod surface;
 mod vectors;
@@ -65,6 +66,7 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
                 &life::CHECKS,
                 &policy::CHECKS,
                 &vectors::CHECKS,
+                &signed::CHECKS,
                 &surface::checks(),
                 &refusals::CHECKS,
                 &verifier::CHECKS,

@@ -1,0 +1,124 @@
+//! What needs no `ssh-keygen`; the rest is in `tests/signatures.rs`.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOEgJMxeCQVANncNe5uzMsGlHNOF7z4iboOS3vMBS4yD";
+
+/// Of "hello\n", by that key, made by OpenSSH's `ssh-keygen -Y sign -n policy@aegisbpf`.
+const HELLO: &str = "-----BEGIN SSH SIGNATURE-----
+U1NIU0lHAAAAAQAAADMAAAALc3NoLWVkMjU1MTkAAAAg4SAkzF4JBUA2dw17m7MywaUc04
+XvPiJug5Le8wFLjIMAAAAPcG9saWN5QGFlZ2lzYnBmAAAAAAAAAAZzaGE1MTIAAABTAAAA
+C3NzaC1lZDI1NTE5AAAAQJ8rYhQp/K+yrrfX4uTicxzi9K2CJ69s44mxfOAonXwVm4HQm9
+OsDBOKF4+pSaHtW+0AqDLdDgeMqRhatai3Rw4=
+-----END SSH SIGNATURE-----
+";
+
+fn trust(line: &str) -> Trust {
+    Trust { signers: read_signers(line).expect("a line"), revoked: Vec::new() }
+}
+
+#[test]
+fn a_signature_of_openssh_is_accepted() {
+    let accepted = verify(b"hello\n", HELLO.as_bytes(), &trust(&format!("ops {KEY}\n")), 0);
+    let accepted = accepted.expect("accepted");
+    assert_eq!(accepted.principal, "ops");
+    assert_eq!(accepted.key.to_string(), "SHA256:f7668y13Xh+4beKVZJBBKA9V0Egg5W4OFLViHaEEWvs");
+}
+
+#[test]
+fn the_window_of_a_line_has_an_end_and_a_beginning() {
+    let line = format!("ops valid-after=\"20260101Z\",valid-before=\"20270101Z\" {KEY}");
+    let at = |text: &str| {
+        let now = Timestamp::parse(text).expect("a time").unix();
+        verify(b"hello\n", HELLO.as_bytes(), &trust(&line), now)
+    };
+    assert!(at("2026-01-01").is_ok());
+    assert!(at("2026-12-31T23:59:59Z").is_ok());
+    for outside in ["2025-12-31T23:59:59Z", "2027-01-01"] {
+        let why = at(outside).expect_err("outside").to_string();
+        assert!(why.ends_with("is valid from 2026-01-01T00:00:00Z until 2027-01-01T00:00:00Z"), "{why}");
+    }
+}
+
+#[test]
+fn one_line_that_holds_is_enough() {
+    let lines = format!("old valid-before=\"20000101Z\" {KEY}\nnew {KEY}\n");
+    assert_eq!(
+        verify(b"hello\n", HELLO.as_bytes(), &trust(&lines), 1 << 40).expect("accepted").principal,
+        "new"
+    );
+}
+
+#[test]
+fn a_namespace_may_be_a_pattern() {
+    for (pattern, allowed) in [
+        ("policy@*", true),
+        ("*", true),
+        ("file,policy@aegisbpf", true),
+        ("p*y@aegis???", true),
+        ("file", false),
+        ("policy@aegisbp", false),
+        ("?", false),
+    ] {
+        let line = format!("ops namespaces=\"{pattern}\" {KEY}");
+        let got = verify(b"hello\n", HELLO.as_bytes(), &trust(&line), 0).is_ok();
+        assert_eq!(got, allowed, "{pattern}");
+    }
+}
+
+#[test]
+fn a_revoked_key_is_worth_nothing() {
+    let trust = Trust {
+        revoked: read_keys(&format!("# lost\n{KEY} laptop\n")).expect("a key"),
+        ..trust(&format!("ops {KEY}"))
+    };
+    assert!(matches!(verify(b"hello\n", HELLO.as_bytes(), &trust, 0), Err(Distrust::Revoked(_))));
+}
+
+#[test]
+fn faulty_lines_are_named() {
+    for (line, fault) in [
+        ("ops", "a line has principals"),
+        ("ops ssh-ed25519", "the key is missing"),
+        ("ops ssh-ed25519 AAAA", "the key is damaged"),
+        ("ops ssh-ed25519 !!!!", "the key is damaged"),
+        ("ops ssh-rsa AAAAB3NzaC1yc2E=", "only ssh-ed25519 is accepted"),
+        ("ops sk-ssh-ed25519@openssh.com AAAA", "only ssh-ed25519 is accepted"),
+        ("ops cert-authority ssh-ed25519 KEY", "certificates are not accepted"),
+        ("ops frobnicate ssh-ed25519 KEY", "there is no option `frobnicate`"),
+        ("ops valid-after=\"20260101\" ssh-ed25519 KEY", "needs a `Z`"),
+        ("ops valid-after=\"2026Z\" ssh-ed25519 KEY", "is no time"),
+        ("ops valid-before=\"20261332Z\" ssh-ed25519 KEY", "is no time"),
+        ("ops namespaces=\"a ssh-ed25519 KEY", "a quote is not closed"),
+    ] {
+        let line = line.replace("ssh-ed25519 KEY", KEY);
+        let error = read_signers(&format!("# first\n{line}\n")).expect_err("a fault");
+        assert_eq!(error.line, 2);
+        assert!(error.fault.contains(fault), "{line}: {}", error.fault);
+    }
+}
+
+/// What `ssh-keygen` wrote, changed in one place.
+#[test]
+fn no_changed_byte_goes_unnoticed() {
+    let trust = trust(&format!("ops {KEY}\n"));
+    let body = HELLO.find('\n').expect("lines") + 1..HELLO.rfind("-----END").expect("an end");
+    for at in body.filter(|at| HELLO.as_bytes()[*at] != b'\n') {
+        let mut changed = HELLO.as_bytes().to_vec();
+        changed[at] = if changed[at] == b'B' { b'C' } else { b'B' };
+        assert!(verify(b"hello\n", &changed, &trust, 0).is_err(), "byte {at}");
+    }
+    for length in 0..HELLO.trim_end().len() {
+        assert!(verify(b"hello\n", &HELLO.as_bytes()[..length], &trust, 0).is_err(), "length {length}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_without_harm(bytes: Vec<u8>, text in ".{0,200}") {
+        prop_assert!(Signature::parse(&bytes).is_err());
+        let _ = (read_signers(&text), read_keys(&text));
+    }
+}

@@ -26,11 +26,17 @@ pub fn read_bounded(path: &Path) -> Result<Vec<u8>, AgentError> {
         Some("-") => Box::new(io::stdin()),
         _ => Box::new(File::open(path).map_err(unreadable)?),
     };
-    let mut bytes = Vec::new();
-    input.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let bytes = one_more_than(MAX_BYTES, input).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(AgentError::TooLarge { path: path.to_owned(), limit: MAX_BYTES });
     }
+    Ok(bytes)
+}
+
+/// Reads no more than it takes to know that something is too long.
+fn one_more_than(limit: u64, input: impl io::Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    input.take(limit + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -190,16 +196,14 @@ pub fn beside(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// The signature at a path, if there is one. One byte more than any has is read, so that it is refused for what it is.
+/// The signature at a path, if there is one. What is too long is refused where signatures are read.
 pub fn read_signature(path: &Path) -> Result<Option<Vec<u8>>, AgentError> {
     let unreadable = |source| AgentError::Unreadable { path: path.to_owned(), source };
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(unreadable)?,
     };
-    let mut bytes = Vec::new();
-    file.take(provenance::SIGNATURE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    Ok(Some(bytes))
+    one_more_than(provenance::SIGNATURE_BYTES as u64, file).map(Some).map_err(unreadable)
 }
 
 /// Seconds since 1970.

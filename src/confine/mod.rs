@@ -52,7 +52,7 @@ pub fn lock_down(writable: &[&Path]) -> Result<String, ConfineError> {
     Ok(format!("no_new_privs, {landlock}, seccomp allowlist"))
 }
 
-/// The sandbox of the helper that tries to execute a canary: nothing is written or executed but in its directory.
+/// The sandbox of the helper that handles the canaries: nothing is written or executed but in its directory.
 pub fn lock_helper(directory: &Path) -> std::io::Result<()> {
     landlock(&[directory], AccessFs::from_write(LANDLOCK_ABI) | AccessFs::Execute)
         .map(drop)

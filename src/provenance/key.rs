@@ -5,7 +5,7 @@ use std::fmt;
 use ct_codecs::{Base64, Base64NoPadding, Decoder as _, Encoder as _};
 use sha2::{Digest as _, Sha256};
 
-use super::sshsig::{ED25519, string};
+use super::sshsig::{ED25519, string, strings};
 
 /// An Ed25519 public key.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,23 +33,12 @@ impl PublicKey {
     pub(super) fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
-
-    /// The key as the wire has it.
-    fn wire(&self) -> Vec<u8> {
-        [ED25519, &self.0]
-            .iter()
-            .flat_map(|part| {
-                let length = u32::try_from(part.len()).unwrap_or(0).to_be_bytes();
-                length.into_iter().chain(part.iter().copied())
-            })
-            .collect()
-    }
 }
 
 /// The fingerprint, as `ssh-keygen -l` prints it.
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hash = Sha256::digest(self.wire());
+        let hash = Sha256::digest(strings(&[ED25519, &self.0]));
         let text = Base64NoPadding::encode_to_string(hash).map_err(|_| fmt::Error)?;
         write!(f, "SHA256:{text}")
     }

@@ -70,6 +70,12 @@ pub(super) fn string(input: &[u8]) -> IResult<&[u8], &[u8]> {
     take(length)(rest)
 }
 
+/// Such strings, one behind the other.
+pub(super) fn strings(parts: &[&[u8]]) -> Vec<u8> {
+    let length = |part: &[u8]| u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes();
+    parts.iter().flat_map(|part| length(part).into_iter().chain(part.iter().copied())).collect()
+}
+
 impl Signature {
     /// Reads what `ssh-keygen -Y sign` writes.
     pub fn parse(armored: &[u8]) -> Result<Self, SignatureError> {
@@ -119,11 +125,8 @@ impl Signature {
             Hash::Sha256 => ("sha256", Sha256::digest(message).to_vec()),
             Hash::Sha512 => ("sha512", Sha512::digest(message).to_vec()),
         };
-        let mut signed = MAGIC.to_vec();
-        for part in [self.namespace.as_slice(), &self.reserved, name.as_bytes(), &hash] {
-            signed.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
-            signed.extend(part);
-        }
+        let parts = strings(&[&self.namespace, &self.reserved, name.as_bytes(), &hash]);
+        let signed = [MAGIC, &parts].concat();
         let key = ed25519_compact::PublicKey::new(*self.key.bytes());
         key.verify(signed, &ed25519_compact::Signature::new(self.bytes)).is_ok()
     }

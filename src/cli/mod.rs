@@ -1,0 +1,148 @@
+//! The command line: what was typed. Help texts live here.
+
+mod keys;
+mod policy;
+mod run;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use self::{keys::*, policy::*, run::*};
+use crate::{agent::Dirs, tier::Mode};
+
+/// Blocks unauthorised opens and execs of files in the kernel, and never claims more than it has proven.
+#[derive(Debug, Parser)]
+#[command(name = "aegisbpf", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    after_help = "Start here:\n  aegisbpf demo     see what this host can do, in one screen\n  aegisbpf doctor   why, and what would mend it"
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Where files are.
+    #[command(flatten)]
+    pub places: Places,
+}
+
+/// Directories; the defaults are for a host, others for tests and containers.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Directories")]
+pub struct Places {
+    /// Policy, keys and the break-glass file
+    #[arg(long, global = true, value_name = "DIR", default_value = "/etc/aegisbpf")]
+    pub config_dir: PathBuf,
+    /// What survives a reboot
+    #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/aegisbpf")]
+    pub state_dir: PathBuf,
+    /// Agent state and canaries
+    #[arg(long, global = true, value_name = "DIR", default_value = "/run/aegisbpf")]
+    pub run_dir: PathBuf,
+    /// A mounted BPF file system; pins go to aegisbpf/ below it
+    #[arg(long, global = true, value_name = "DIR", default_value = "/sys/fs/bpf")]
+    pub bpffs: PathBuf,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch or enforce a policy until told to stop
+    Run(Box<RunArgs>),
+    /// Show on this host what works: a file before and after, the event, the way back
+    Demo,
+    /// Find out what this host can do, why, and what would mend it
+    Doctor(DoctorArgs),
+    /// Ask the kernel every question by trial and print the answers
+    Probe(ProbeArgs),
+    /// Print what each tier denies, observes and cannot do, and what happens in each failure
+    Contract(ContractArgs),
+    /// Show what is in force
+    Status(JsonArgs),
+    /// Judge what is in force: exit 0 healthy, 1 degraded or unhealthy, 2 misreporting
+    Health(HealthArgs),
+    /// Check, apply, compare and take back policies
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Show who is trusted to sign policies
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// End enforcement: remove every program, map and link of ours from the kernel
+    Detach(JsonArgs),
+    /// Print version and build
+    Version(JsonArgs),
+}
+
+impl Places {
+    /// As the agent takes them.
+    pub fn dirs(&self) -> Dirs {
+        Dirs {
+            config: self.config_dir.clone(),
+            state: self.state_dir.clone(),
+            run: self.run_dir.clone(),
+            bpffs: self.bpffs.clone(),
+        }
+    }
+}
+
+/// `--json` alone.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct JsonArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `doctor` is to judge.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct DoctorArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// What this host must be able to do for exit 0
+    #[arg(long, value_name = "WHAT", default_value = "enforce")]
+    pub require: Mode,
+}
+
+/// What `probe` is to ask.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ProbeArgs {
+    /// Load every program of every tier as well, and print what the verifier spends on each; attaches nothing
+    #[arg(long)]
+    pub programs: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which contract to print.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ContractArgs {
+    /// One tier only
+    #[arg(long, value_name = "NAME", value_parser = tier_name)]
+    pub tier: Option<&'static str>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `health` is to require.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct HealthArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Exit 1 unless this is what runs
+    #[arg(long, value_name = "MODE")]
+    pub require: Option<Mode>,
+    /// Exit 1 when degraded
+    #[arg(long)]
+    pub strict: bool,
+}
+
+fn tier_name(name: &str) -> Result<&'static str, String> {
+    crate::tier::Tier::named(name).map(|tier| tier.name).ok_or_else(|| {
+        let names: Vec<&str> = crate::tier::TIERS.iter().map(|tier| tier.name).collect();
+        format!("there is no such tier; there are {}", names.join(", "))
+    })
+}

@@ -1,0 +1,90 @@
+//! How to run.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{AcceptArgs, tier_name};
+use crate::{plan::OnDegraded, policy::Digest, tier::Mode};
+
+/// How `run` is to run.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+#[command(
+    after_help = "Examples:\n  aegisbpf run --audit --policy policy.conf\n  aegisbpf run --enforce --on-degraded audit --log-format json\n\nWithout --enforce it audits: it reports what would be denied, and denies nothing.\nEnforcement goes on when the agent ends; `aegisbpf detach` ends it."
+)]
+pub struct RunArgs {
+    /// Report what would be denied, deny nothing (the default)
+    #[arg(long, conflicts_with = "enforce")]
+    pub audit: bool,
+    /// Deny
+    #[arg(long)]
+    pub enforce: bool,
+    /// The policy [default: policy.conf in the configuration directory]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// SHA-256 that the policy must have
+    #[arg(long, value_name = "HEX")]
+    pub sha256: Option<Digest>,
+    /// This tier and no other: bpf-lsm, modify-return or tracepoint
+    #[arg(long, value_name = "NAME", value_parser = tier_name)]
+    pub tier: Option<&'static str>,
+    /// What to do where enforcement was asked for and cannot be had
+    #[arg(long, value_name = "WHAT", default_value = "exit")]
+    pub on_degraded: OnDegraded,
+    /// Enforce a policy that nobody signed; reported in every status
+    #[arg(long)]
+    pub allow_unsigned_policy: bool,
+    /// What is accepted on purpose.
+    #[command(flatten)]
+    pub accept: AcceptArgs,
+    /// Which hooks ask the rules. auto and file: those of the contract; inode and both: `inode_permission` as well, which
+    /// refuses denied inodes to access(2) and on the way to other files, at a cost for every directory of every path
+    #[arg(long, value_name = "WHICH", default_value = "auto")]
+    pub lsm_hook: LsmHook,
+    /// Exit when an optional hook is missing or a proof fails
+    #[arg(long)]
+    pub strict: bool,
+    /// How often to prove enforcement again
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub proof_interval: std::time::Duration,
+    /// How events are written to standard output
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+impl RunArgs {
+    /// The wanted mode.
+    pub fn mode(&self) -> Mode {
+        if self.enforce { Mode::Enforce } else { Mode::Audit }
+    }
+}
+
+/// Which hooks ask the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LsmHook {
+    /// Those that the contract rests on
+    Auto,
+    /// The same
+    File,
+    /// Those, and `inode_permission`
+    Inode,
+    /// The same
+    Both,
+}
+
+impl LsmHook {
+    /// Whether `inode_permission` is asked for. The other hooks are never left out: the contract rests on them.
+    pub fn with_permission(self) -> bool {
+        matches!(self, Self::Inode | Self::Both)
+    }
+}
+
+/// How events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line for a person
+    Text,
+    /// A JSON object a line
+    Json,
+}

@@ -3,6 +3,7 @@
 mod change;
 mod error;
 mod guard;
+mod notify;
 mod output;
 mod resolve;
 mod simulate;
@@ -11,7 +12,6 @@ mod watch;
 
 use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt as _, path::Path, time::Duration};
 
-use self::change::{Begin, accepted, held};
 pub use self::{
     change::{ApplyOptions, Change, Changed, Dirs, Live, policy_state},
     error::AgentError,
@@ -19,6 +19,10 @@ pub use self::{
     output::{Output, Talk},
     simulate::Question,
     source::{AgentDistrust, Source, beside, objection, read_bounded, read_signature},
+};
+use self::{
+    change::{Begin, accepted, held},
+    notify::Notify,
 };
 use crate::{
     enforce::Pins,
@@ -78,8 +82,10 @@ pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentErro
     let (decision, mut guard) = start(options, &begin, &kernel, &answers)?;
     change.begun(&mut begin, file, guard.resolved.take().as_ref())?;
     drop(change);
+    let notify = Notify::connect()
+        .map_err(|source| AgentError::Loop { action: "reach the service manager", source })?;
     let sandbox = crate::confine::lock_down(&[&dirs.run, &dirs.state])?;
-    let watch = watch::Watch::new(options, begin.record, decision, guard, run_dir, sandbox, talk)?;
+    let watch = watch::Watch::new(options, begin.record, decision, guard, run_dir, sandbox, (talk, notify))?;
     crate::confine::filter_calls()?;
     smol::block_on(watch.run())
 }

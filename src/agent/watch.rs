@@ -13,6 +13,7 @@ use super::{
     AgentError, Guard, Options, Output, Talk, break_glass,
     change::{moved_cgroups, policy_state},
     guard::describe,
+    notify::Notify,
 };
 use crate::{
     enforce::{Held, InForce, Outcome, Reader},
@@ -40,6 +41,7 @@ pub(super) struct Watch {
     ready: Async<OwnedFd>,
     output: Output,
     run_dir: RunDir,
+    notify: Notify,
     options: Options,
     decision: Decision,
     /// What decides, and what is on record of it.
@@ -74,7 +76,7 @@ impl Watch {
         guard: Guard,
         run_dir: RunDir,
         sandbox: String,
-        talk: Talk,
+        (talk, notify): (Talk, Notify),
     ) -> Result<Self, AgentError> {
         let reader = Reader::new(&guard.loaded)?;
         let ready = reader.as_fd().try_clone_to_owned().and_then(Async::new_nonblocking);
@@ -88,6 +90,7 @@ impl Watch {
             reader,
             ready,
             run_dir,
+            notify,
             options: options.clone(),
             decision,
             policy,
@@ -231,6 +234,7 @@ impl Watch {
         self.run_dir
             .write(&status)
             .map_err(|source| AgentError::Directory { path: self.options.dirs.run.clone(), source })?;
+        self.notify.status(&status);
         let picture =
             |status: &Status| (status.status, status.enforcing, status.mode, status.reasons.clone());
         if self.last.as_ref().map(picture) != Some(picture(&status)) {
@@ -332,6 +336,7 @@ impl Watch {
         self.run_dir
             .write(&status)
             .map_err(|source| AgentError::Directory { path: self.options.dirs.run.clone(), source })?;
+        self.notify.stopping(&status);
         let (enforcing, mode) = (status.enforcing, self.decision.mode);
         self.write(&Event::StateChange(StateChange {
             status: "stopped",

@@ -61,6 +61,8 @@ pub enum Command {
     Status(JsonArgs),
     /// Judge what is in force: exit 0 healthy, 1 degraded or unhealthy, 2 misreporting
     Health(HealthArgs),
+    /// Print what is in force as metrics for Prometheus
+    Metrics,
     /// Check, apply, compare and take back policies
     #[command(subcommand)]
     Policy(PolicyCommand),

@@ -5,6 +5,7 @@ mod demo;
 mod detach;
 mod doctor;
 mod keys;
+mod metrics;
 mod policy;
 mod probe;
 mod run;
@@ -35,6 +36,7 @@ pub fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Contract(args) => contract::run(*args),
         Command::Status(args) => status::status(*args, places),
         Command::Health(args) => status::health(*args, places),
+        Command::Metrics => metrics::run(places),
         Command::Policy(command) => policy::run(command, places),
         Command::Keys(command) => keys::run(*command, places),
         Command::Detach(args) => detach::run(*args, places),

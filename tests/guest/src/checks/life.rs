@@ -7,9 +7,10 @@ use guest::AGENT;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-pub(super) const CHECKS: [Check; 10] = [
+pub(super) const CHECKS: [Check; 12] = [
     Check { id: "life.killed-agent-leaves-enforcement", run: killed },
     Check { id: "life.next-run-adopts-without-a-gap", run: adopted },
     Check { id: "life.stop-leaves-enforcement", run: stopped },
@@ -19,6 +20,8 @@ pub(super) const CHECKS: [Check; 10] = [
     Check { id: "life.proof-on-noexec-run", run: noexec_run },
     Check { id: "life.proof-repeats", run: proof_repeats },
     Check { id: "life.full-ring-buffer", run: full_ring_buffer },
+    Check { id: "life.service-manager-is-told", run: service_manager },
+    Check { id: "life.metrics", run: metrics },
     Check { id: "life.demo-cleans-up", run: demo },
 ];
 
@@ -163,6 +166,50 @@ fn proof_repeats(_: &Ctx) -> Result<(), CheckError> {
     let after = proven()?;
     want("as many hooks proven", before.len() == after.len() && !before.is_empty(), true)?;
     want("an old proof", before.iter().any(|time| after.contains(time)), false)
+}
+
+/// Ready means proven, and the line says what is in force; the socket is still there once the sandbox is closed.
+fn service_manager(ctx: &Ctx) -> Result<(), CheckError> {
+    let place = Place::new("notify")?;
+    place.deny("")?;
+    let path = format!("{}/socket", place.dir);
+    let failed = |source| CheckError::File { path: path.clone().into(), source };
+    let socket = UnixDatagram::bind(&path).map_err(failed)?;
+    socket.set_read_timeout(Some(SOON)).map_err(failed)?;
+    let said = || -> Result<String, CheckError> {
+        let mut bytes = [0; 4096];
+        let size = socket.recv(&mut bytes).map_err(failed)?;
+        Ok(String::from_utf8_lossy(bytes.get(..size).unwrap_or_default()).into_owned())
+    };
+    let command = Agent::command(&place, &["--enforce"]).env("NOTIFY_SOCKET", &path);
+    let mut agent = Agent(Some(command.spawn()?));
+    let first = said()?;
+    want("enforced once ready", readable(&place.secret, 0)?, false)?;
+    for part in ["READY=1\nSTATUS=healthy, enforcing", tier(ctx), "generation ", "unsigned"] {
+        contains("the first message", &first, part)?;
+    }
+    want("a partial attach", first.contains("PARTIAL"), false)?;
+    end(&mut agent, Signal::TERM)?;
+    contains("the last message", &said()?, "STOPPING=1\nSTATUS=degraded, enforcing")
+}
+
+fn metrics(ctx: &Ctx) -> Result<(), CheckError> {
+    let before = ends(&Cmd::new(AGENT).args(["metrics"]), 0)?.stdout;
+    contains("without an agent", &before, "\naegisbpf_enforcing 0\n")?;
+    contains("without an agent", &before, "\naegisbpf_attach_state_info{state=\"none\"} 1\n")?;
+    let (_place, _agent) = enforcing("metrics")?;
+    let text = ends(&Cmd::new(AGENT).args(["metrics"]), 0)?.stdout;
+    for line in [
+        "aegisbpf_enforcing 1".to_owned(),
+        "aegisbpf_agent_running 1".to_owned(),
+        "aegisbpf_policy_rules 2".to_owned(),
+        "aegisbpf_hook_attached{hook=\"file_open\"} 1".to_owned(),
+        "aegisbpf_attach_state_info{state=\"full\"} 1".to_owned(),
+        format!("aegisbpf_mode_info{{mode=\"enforce\",tier=\"{}\"}} 1", tier(ctx)),
+    ] {
+        contains("metrics", &text, &format!("\n{line}\n"))?;
+    }
+    Ok(())
 }
 
 fn demo(_: &Ctx) -> Result<(), CheckError> {

@@ -4,6 +4,8 @@
 mod abi;
 #[path = "build/bpf.rs"]
 mod bpf;
+#[path = "build/failures.rs"]
+mod failures;
 #[path = "build/seccomp.rs"]
 mod seccomp;
 #[path = "build/tiers.rs"]

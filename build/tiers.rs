@@ -1,5 +1,6 @@
 //! Turns `tiers/*.toml` into tables of `src/tier.rs`'s types, and refuses contracts that are not whole: each claim in
-//! exactly one of `denies`, `observes`, `cannot`; each denied or observed claim carried by a hook; each failure stated.
+//! exactly one of `denies`, `observes`, `cannot`; each denied or observed claim carried by a hook; each failure stated
+//! (`build/failures.rs`).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,6 +10,8 @@ use std::{
 };
 
 use serde::Deserialize;
+
+use crate::failures::{self, Failures};
 
 /// Strongest first: the order of selection.
 const ORDER: [&str; 3] = ["bpf-lsm", "modify-return", "tracepoint"];
@@ -45,7 +48,7 @@ struct Tier {
     hook: Vec<Hook>,
     enrol: Option<Enrol>,
     claims: Claims,
-    failures: BTreeMap<String, String>,
+    failures: Failures,
 }
 
 #[derive(Deserialize)]
@@ -93,9 +96,8 @@ pub(crate) fn generate(directory: &str, target: &Path) -> Result<(), Box<dyn Err
     let claims: ClaimFile = toml::from_str(&std::fs::read_to_string(format!("{directory}/claims.toml"))?)?;
     let tiers: Vec<Tier> = ORDER.iter().map(|name| load(directory, name)).collect::<Result<_, _>>()?;
     let ids: BTreeSet<&str> = claims.claim.iter().map(|claim| claim.id.as_str()).collect();
-    let failures: BTreeSet<&String> = tiers.iter().flat_map(|tier| tier.failures.keys()).collect();
     for tier in &tiers {
-        check(tier, &ids, &failures)?;
+        check(tier, &ids)?;
     }
     let mut code = String::from(
         "/// Every claim, in the order of `tiers/claims.toml`.\npub static CLAIMS: &[Claim] = &[\n",
@@ -103,9 +105,15 @@ pub(crate) fn generate(directory: &str, target: &Path) -> Result<(), Box<dyn Err
     for Claim { id, text } in &claims.claim {
         writeln!(code, "    Claim {{ id: {id:?}, text: {text:?} }},")?;
     }
-    code.push_str("];\n\n/// Every tier, strongest first.\npub static TIERS: &[Tier] = &[\n");
+    code.push_str("];\n\n");
+    let failures = failures::read(directory)?;
+    failures::emit(&failures, &mut code)?;
+    code.push_str("/// Every tier, strongest first.\npub static TIERS: &[Tier] = &[\n");
     for tier in &tiers {
+        let stated = |name: &str| tiers.iter().find(|tier| tier.name == name).map(|tier| &tier.failures);
+        let stated = failures::stated(&tier.name, &tier.failures, &failures, &stated)?;
         emit(tier, &mut code)?;
+        failures::emit_stated(&stated, &mut code)?;
     }
     code.push_str("];\n");
     std::fs::write(target, code)?;
@@ -119,7 +127,7 @@ fn load(directory: &str, name: &str) -> Result<Tier, Box<dyn Error>> {
     if tier.name == name { Ok(tier) } else { Err(format!("{path}: the name says {}", tier.name).into()) }
 }
 
-fn check(tier: &Tier, ids: &BTreeSet<&str>, failures: &BTreeSet<&String>) -> Result<(), String> {
+fn check(tier: &Tier, ids: &BTreeSet<&str>) -> Result<(), String> {
     let Tier { name, claims, .. } = tier;
     let mut sorted = BTreeSet::new();
     for id in claims.denies.iter().chain(&claims.observes).chain(claims.cannot.keys()) {
@@ -140,11 +148,7 @@ fn check(tier: &Tier, ids: &BTreeSet<&str>, failures: &BTreeSet<&String>) -> Res
             "tier {name}: the claim {loose} is carried by a hook and not held, or held and not carried"
         ));
     }
-    let stated: BTreeSet<&String> = tier.failures.keys().collect();
-    match failures.difference(&stated).next() {
-        Some(missing) => Err(format!("tier {name}: the failure {missing} is not stated")),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn emit(tier: &Tier, code: &mut String) -> std::fmt::Result {
@@ -182,8 +186,7 @@ fn emit(tier: &Tier, code: &mut String) -> std::fmt::Result {
         None => writeln!(code, "        enrol: None,")?,
     }
     writeln!(code, "        denies: &{:?}, observes: &{:?},", claims.denies, claims.observes)?;
-    writeln!(code, "        cannot: &{:?},", claims.cannot.iter().collect::<Vec<_>>())?;
-    writeln!(code, "        failures: &{:?},\n    }},", tier.failures.iter().collect::<Vec<_>>())
+    writeln!(code, "        cannot: &{:?},", claims.cannot.iter().collect::<Vec<_>>())
 }
 
 fn list(items: &[String], show: impl Fn(&str) -> String) -> String {

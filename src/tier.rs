@@ -16,6 +16,37 @@ pub struct Claim {
     pub text: &'static str,
 }
 
+/// Something that goes wrong.
+#[derive(Clone, Copy, Debug)]
+pub struct Failure {
+    /// Stable id, for example `agent-killed`.
+    pub id: &'static str,
+    /// What happens, in words.
+    pub text: &'static str,
+    /// Checks that provoke it; none: `failure.<id>` does.
+    pub checks: &'static [&'static str],
+    /// Why no check provokes it.
+    pub untried: Option<&'static str>,
+}
+
+/// What a tier does in a failure.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Behaviour {
+    /// The failure.
+    pub failure: &'static str,
+    /// What becomes of decisions.
+    pub does: &'static str,
+    /// What `health` says while it lasts, where it began in good health.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<&'static str>,
+    /// What `run`, or the command that it meets, ends with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit: Option<u8>,
+    /// The way out, where there is something to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mend: Option<&'static str>,
+}
+
 /// What a matching rule does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -116,7 +147,7 @@ pub struct Tier {
     /// Claims it does not hold, with the reason.
     pub cannot: &'static [(&'static str, &'static str)],
     /// What happens in each failure.
-    pub failures: &'static [(&'static str, &'static str)],
+    pub failures: &'static [Behaviour],
 }
 
 impl Tier {

@@ -82,6 +82,24 @@ fn contract_prints_every_tier() {
 }
 
 #[test]
+fn contract_answers_for_one_claim_or_one_failure() {
+    let claim = json(&["contract", "--json", "--claim", "file.truncate", "--tier", "bpf-lsm"]);
+    let tier = &claim["tiers"][0];
+    assert_eq!(tier["claims"][0]["hooks"], serde_json::json!(["inode_setattr"]));
+    assert_eq!((&tier["claims"][1], &tier["failures"][0]), (&Value::Null, &Value::Null));
+    let failure = json(&["contract", "--json", "--failure", "policy-invalid"]);
+    for tier in failure["tiers"].as_array().expect("tiers") {
+        assert_eq!(tier["failures"][0]["exit"], 65, "{tier}");
+        assert_eq!(tier["claims"], serde_json::json!([]));
+    }
+    let text = aegisbpf(&["contract", "--failure", "hook-optional-refused"]);
+    let text = String::from_utf8_lossy(&text.stdout);
+    assert!(text.contains("health degraded"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    refused(&["contract", "--failure", "bad-weather"], 64, &["there is no such failure"]);
+}
+
+#[test]
 fn doctor_says_one_of_its_words_and_writes_nothing() {
     let dir = tempfile::tempdir().expect("a scratch directory");
     let at = dir.path().to_str().expect("UTF-8");

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use aegisbpf::tier::{CLAIMS, Mode, TIERS};
+use aegisbpf::tier::{CLAIMS, FAILURES, Failure, Mode, TIERS};
 
 #[test]
 fn each_tier_sorts_every_claim_once() {
@@ -37,10 +37,35 @@ fn only_tiers_that_enforce_deny() {
 
 #[test]
 fn every_tier_states_every_failure() {
-    let names =
-        |tier: &aegisbpf::tier::Tier| tier.failures.iter().map(|(name, _)| *name).collect::<BTreeSet<_>>();
+    let all: Vec<&str> = FAILURES.iter().map(|failure| failure.id).collect();
     for tier in TIERS {
-        assert_eq!(names(tier), names(&TIERS[0]), "{}", tier.name);
+        let stated: Vec<&str> = tier.failures.iter().map(|behaviour| behaviour.failure).collect();
+        assert_eq!(stated, all, "{}", tier.name);
+    }
+}
+
+/// A failure that no check provokes says why; one that a check does says nothing of the kind.
+#[test]
+fn every_failure_is_provoked() {
+    let checks = checks();
+    for Failure { id, checks: named, untried, .. } in FAILURES {
+        for check in *named {
+            assert!(checks.contains(*check), "{id}: there is no check {check}");
+        }
+        let provoked = !named.is_empty() || checks.contains(&format!("failure.{id}"));
+        assert!(provoked || untried.is_some(), "{id}: no check provokes it, and nothing says why");
+        assert!(!provoked || untried.is_none(), "{id}: a check provokes it, drop `untried`");
+    }
+}
+
+/// A check that names a failure names one that there is.
+#[test]
+fn every_check_of_a_failure_has_its_failure() {
+    let ids: BTreeSet<&str> = FAILURES.iter().map(|failure| failure.id).collect();
+    for check in checks() {
+        if let Some(id) = check.strip_prefix("failure.") {
+            assert!(ids.contains(id), "tiers/failures.toml has no failure {id}");
+        }
     }
 }
 

@@ -123,6 +123,12 @@ pub struct ContractArgs {
     /// One tier only
     #[arg(long, value_name = "NAME", value_parser = tier_name)]
     pub tier: Option<&'static str>,
+    /// What is said of one claim, and no failure
+    #[arg(long, value_name = "ID", value_parser = claim_id)]
+    pub claim: Option<&'static str>,
+    /// What is said of one failure, and no claim
+    #[arg(long, value_name = "ID", value_parser = failure_id, conflicts_with = "claim")]
+    pub failure: Option<&'static str>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -147,4 +153,14 @@ fn tier_name(name: &str) -> Result<&'static str, String> {
         let names: Vec<&str> = crate::tier::TIERS.iter().map(|tier| tier.name).collect();
         format!("there is no such tier; there are {}", names.join(", "))
     })
+}
+
+fn claim_id(id: &str) -> Result<&'static str, String> {
+    let found = crate::tier::CLAIMS.iter().map(|claim| claim.id).find(|known| *known == id);
+    found.ok_or_else(|| "there is no such claim; `aegisbpf contract` lists them".to_owned())
+}
+
+fn failure_id(id: &str) -> Result<&'static str, String> {
+    let found = crate::tier::FAILURES.iter().map(|failure| failure.id).find(|known| *known == id);
+    found.ok_or_else(|| "there is no such failure; `aegisbpf contract` lists them".to_owned())
 }

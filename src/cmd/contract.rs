@@ -5,8 +5,11 @@ use serde::Serialize;
 use crate::{
     cli::ContractArgs,
     exit::{Exit, Failure},
-    tier::{CLAIMS, Need, TIERS, Tier},
+    tier::{Behaviour, CLAIMS, FAILURES, Need, TIERS, Tier},
 };
+
+/// Characters of a line of text.
+const WIDTH: usize = 100;
 
 #[derive(Serialize)]
 struct Contract {
@@ -40,37 +43,47 @@ struct ClaimContract {
     verdict: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    /// The hooks on which it rests: with one of them missing it is uncovered.
+    hooks: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
 struct FailureContract {
-    failure: &'static str,
-    behaviour: &'static str,
+    text: &'static str,
+    #[serde(flatten)]
+    behaviour: Behaviour,
 }
 
 /// Prints the contracts.
 pub(super) fn run(args: ContractArgs) -> Result<Exit, Failure> {
     let tiers = TIERS.iter().filter(|tier| args.tier.is_none_or(|name| name == tier.name));
-    let tiers: Vec<TierContract> = tiers.map(contract).collect();
+    let tiers: Vec<TierContract> = tiers.map(|tier| contract(tier, &args)).collect();
     if args.json {
         super::print_json(&Contract { schema_version: 1, tiers })?;
     } else {
-        let texts: Vec<String> = tiers.iter().map(text).collect();
+        let whole = args.claim.is_none() && args.failure.is_none();
+        let texts: Vec<String> = tiers.iter().map(|tier| text(tier, whole)).collect();
         super::print(&texts.join("\n"))?;
     }
     Ok(Exit::Done)
 }
 
-fn contract(tier: &Tier) -> TierContract {
-    let claims = CLAIMS.iter().map(|claim| {
+/// What a tier says, of all or of what was asked for.
+fn contract(tier: &Tier, args: &ContractArgs) -> TierContract {
+    let claims = CLAIMS.iter().filter(|claim| args.failure.is_none() && is_asked(args.claim, claim.id));
+    let claims = claims.map(|claim| {
         let reason = tier.cannot.iter().find(|(id, _)| *id == claim.id).map(|(_, reason)| *reason);
         let verdict = match () {
             () if tier.denies.contains(&claim.id) => "denies",
             () if tier.observes.contains(&claim.id) => "observes",
             () => "cannot",
         };
-        ClaimContract { id: claim.id, text: claim.text, verdict, reason }
+        let hooks = tier.hooks.iter().filter(|hook| hook.carries.contains(&claim.id));
+        let hooks = hooks.map(|hook| hook.name).collect();
+        ClaimContract { id: claim.id, text: claim.text, verdict, reason, hooks }
     });
+    let failures = FAILURES.iter().zip(tier.failures);
+    let failures = failures.filter(|(failure, _)| args.claim.is_none() && is_asked(args.failure, failure.id));
     TierContract {
         tier: tier.name,
         mechanism: tier.mechanism,
@@ -87,29 +100,67 @@ fn contract(tier: &Tier) -> TierContract {
             })
             .collect(),
         claims: claims.collect(),
-        failures: tier
-            .failures
-            .iter()
-            .map(|(failure, behaviour)| FailureContract { failure, behaviour })
+        failures: failures
+            .map(|(failure, behaviour)| FailureContract { text: failure.text, behaviour: *behaviour })
             .collect(),
     }
 }
 
-fn text(contract: &TierContract) -> String {
-    let mut lines = vec![
-        format!("{}: {}", contract.tier, contract.mechanism),
-        format!("  modes {}, {}", contract.modes.join(" and "), contract.on_failure),
-        format!("  needs {}", contract.needs.join(", ")),
-    ];
+fn is_asked(wanted: Option<&str>, id: &str) -> bool {
+    wanted.is_none_or(|wanted| wanted == id)
+}
+
+fn text(contract: &TierContract, whole: bool) -> String {
+    let mut out = format!("{}: {}\n", contract.tier, contract.mechanism);
+    if whole {
+        wrapped(&mut out, 2, &format!("modes {}, {}", contract.modes.join(" and "), contract.on_failure));
+        wrapped(&mut out, 2, &format!("needs {}", contract.needs.join(", ")));
+    }
     for verdict in ["denies", "observes", "cannot"] {
         for claim in contract.claims.iter().filter(|claim| claim.verdict == verdict) {
-            lines.push(format!("  {verdict:<9} {:<16} {}", claim.id, claim.text));
-            lines.extend(claim.reason.map(|reason| format!("  {:<9} {:<16} because {reason}", "", "")));
+            wrapped(&mut out, 2, &format!("{verdict} {}: {}", claim.id, claim.text));
+            if let Some(reason) = claim.reason {
+                wrapped(&mut out, 6, &format!("because {reason}"));
+            }
+            if !whole && !claim.hooks.is_empty() {
+                let hooks = claim.hooks.join(", ");
+                wrapped(&mut out, 6, &format!("rests on {hooks}; with one of them missing it is uncovered"));
+            }
         }
     }
-    lines.push("  on failure".to_owned());
-    for FailureContract { failure, behaviour } in &contract.failures {
-        lines.push(format!("    {failure:<18} {behaviour}"));
+    for FailureContract { text, behaviour } in &contract.failures {
+        wrapped(&mut out, 2, &format!("on {}: {text}", behaviour.failure));
+        wrapped(&mut out, 6, behaviour.does);
+        let health = behaviour.health.map(|word| format!("health {word}"));
+        let exit = behaviour.exit.map(|code| format!("exit {code}"));
+        let told: Vec<String> = health.into_iter().chain(exit).collect();
+        if !told.is_empty() {
+            wrapped(&mut out, 6, &told.join(", "));
+        }
+        if let Some(mend) = behaviour.mend {
+            wrapped(&mut out, 6, &format!("way out: {mend}"));
+        }
     }
-    lines.join("\n") + "\n"
+    out
+}
+
+/// Adds a paragraph, indented, its further lines by four more.
+fn wrapped(out: &mut String, indent: usize, text: &str) {
+    let mut line = " ".repeat(indent);
+    let mut is_empty = true;
+    for word in text.split(' ') {
+        if !is_empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            out.push_str(&line);
+            out.push('\n');
+            line = " ".repeat(indent + 4);
+            is_empty = true;
+        }
+        if !is_empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        is_empty = false;
+    }
+    out.push_str(&line);
+    out.push('\n');
 }

@@ -66,7 +66,7 @@ pub enum Command {
     /// Check, apply, compare and take back policies
     #[command(subcommand)]
     Policy(PolicyCommand),
-    /// Show who is trusted to sign policies
+    /// Make keys, and say who is trusted to sign policies
     #[command(subcommand)]
     Keys(KeysCommand),
     /// End enforcement: remove every program, map and link of ours from the kernel

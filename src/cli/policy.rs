@@ -31,6 +31,8 @@ pub enum PolicyCommand {
     Diff(DiffArgs),
     /// List the generations
     History(JsonArgs),
+    /// Sign a policy with a key of `keys generate` or of ssh-keygen
+    Sign(SignArgs),
     /// Say who signed a policy; exit 78 when it is nobody who is trusted
     Verify(VerifyArgs),
     /// Ask the matcher in the kernel what it would decide, without any effect; exit 1 when it would deny
@@ -132,6 +134,26 @@ pub struct DiffArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// What to sign.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  aegisbpf policy sign policy.conf --key policy-key   makes policy.conf.sig\n  ssh-keygen -Y sign -n policy@aegisbpf -f policy-key policy.conf   makes the same, and asks for a passphrase"
+)]
+pub struct SignArgs {
+    /// The policy; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The secret key: one of OpenSSH, ssh-ed25519, without a passphrase, readable by its owner alone
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// Where the signature goes [default: FILE.sig; standard output for `-`]
+    #[arg(long, value_name = "FILE")]
+    pub signature: Option<PathBuf>,
+    /// Replace a signature that is there
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// What to check.

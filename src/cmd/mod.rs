@@ -38,7 +38,7 @@ pub fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Health(args) => status::health(*args, places),
         Command::Metrics => metrics::run(places),
         Command::Policy(command) => policy::run(command, places),
-        Command::Keys(command) => keys::run(*command, places),
+        Command::Keys(command) => keys::run(command, places),
         Command::Detach(args) => detach::run(*args, places),
         Command::Version(args) => version::run(*args),
     }

@@ -5,16 +5,22 @@
 
 mod files;
 mod key;
+mod keyfile;
+mod keyring;
+mod secret;
 mod signers;
 mod sshsig;
 
 use std::fmt;
 
 pub use self::{
-    files::{TrustError, load},
+    files::{Step, TrustError, inspect, load},
     key::PublicKey,
-    signers::{Signer, SignersError, read_keys, read_signers},
-    sshsig::{SIGNATURE_BYTES, Signature, SignatureError},
+    keyfile::{KeyFileError, read_public, read_secret, write_secret, write_signature},
+    keyring::{Keyring, KeyringError},
+    secret::{SECRET_BYTES, SecretError, SecretKey},
+    signers::{Signer, SignersError, is_principal, read_keys, read_signers, read_time},
+    sshsig::{SIGNATURE_BYTES, Signature, SignatureError, sign},
 };
 use crate::policy::Timestamp;
 
@@ -28,6 +34,46 @@ pub struct Trust {
     pub signers: Vec<Signer>,
     /// Keys of which nothing is accepted any more.
     pub revoked: Vec<PublicKey>,
+}
+
+/// What a line of `allowed_signers` is worth at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It holds.
+    Valid,
+    /// It holds, and not for long any more.
+    Expiring,
+    /// It held.
+    Expired,
+    /// It will hold.
+    Early,
+    /// Its key was revoked.
+    Revoked,
+    /// It is for other purposes.
+    Elsewhere,
+}
+
+/// Who is told this many seconds before a key expires has the time to bring another one to every host.
+const SOON: i64 = 30 * 86_400;
+
+impl Trust {
+    /// What a line is worth at the time `now`, seconds since 1970.
+    pub fn standing(&self, signer: &Signer, now: i64) -> Standing {
+        let before = signer.valid_before.map(Timestamp::unix);
+        if self.revoked.contains(&signer.key) {
+            Standing::Revoked
+        } else if !signer.allows(NAMESPACE) {
+            Standing::Elsewhere
+        } else if before.is_some_and(|before| before <= now) {
+            Standing::Expired
+        } else if !signer.holds(now) {
+            Standing::Early
+        } else if before.is_some_and(|before| before - now < SOON) {
+            Standing::Expiring
+        } else {
+            Standing::Valid
+        }
+    }
 }
 
 /// A signature that was accepted.

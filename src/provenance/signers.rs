@@ -1,5 +1,7 @@
 //! OpenSSH's `allowed_signers` and files of public keys (ssh-keygen(1), ALLOWED SIGNERS).
 
+use std::fmt;
+
 use super::PublicKey;
 use crate::policy::Timestamp;
 
@@ -40,6 +42,36 @@ impl Signer {
         self.valid_after.is_none_or(|after| now >= after.unix())
             && self.valid_before.is_none_or(|before| now < before.unix())
     }
+}
+
+/// The line, as it is read.
+impl fmt::Display for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quote = if self.principals.contains([' ', '\t']) { "\"" } else { "" };
+        let namespaces = (!self.namespaces.is_empty()).then(|| self.namespaces.join(","));
+        let options = [
+            ("namespaces", namespaces),
+            ("valid-after", self.valid_after.map(stamp)),
+            ("valid-before", self.valid_before.map(stamp)),
+        ];
+        let options = options.into_iter().filter_map(|(name, value)| Some(format!("{name}=\"{}\"", value?)));
+        let options: Vec<String> = options.collect();
+        let space = if options.is_empty() { "" } else { " " };
+        write!(f, "{quote}{}{quote}{space}{} {}", self.principals, options.join(","), self.key.line())
+    }
+}
+
+/// A time as OpenSSH writes it, in UTC.
+fn stamp(time: Timestamp) -> String {
+    let digits = time.to_string();
+    digits.chars().filter(char::is_ascii_digit).chain(['Z']).collect()
+}
+
+/// Whether a word names one principal, and can mean nothing else in a line: no pattern, no list, no quote.
+pub fn is_principal(word: &str) -> bool {
+    const LONGEST: usize = 128;
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"'\\#!*?,".contains(&byte);
+    (1..=LONGEST).contains(&word.len()) && word.bytes().all(is_plain)
 }
 
 /// Whether a pattern with `*` and `?` means a text. Linear but for the last `*`, to which it comes back.
@@ -128,8 +160,8 @@ fn apply(signer: &mut Signer, option: &str) -> Result<(), String> {
     let value = value.trim_matches('"');
     match name.to_ascii_lowercase().as_str() {
         "namespaces" => signer.namespaces = value.split(',').map(str::to_owned).collect(),
-        "valid-after" => signer.valid_after = Some(time(value)?),
-        "valid-before" => signer.valid_before = Some(time(value)?),
+        "valid-after" => signer.valid_after = Some(read_time(value)?),
+        "valid-before" => signer.valid_before = Some(read_time(value)?),
         "cert-authority" => return Err("certificates are not accepted: name the key itself".to_owned()),
         other => return Err(format!("there is no option `{other}`")),
     }
@@ -138,7 +170,7 @@ fn apply(signer: &mut Signer, option: &str) -> Result<(), String> {
 
 /// `YYYYMMDD` or `YYYYMMDDHHMM[SS]`, with `Z` behind it: without, OpenSSH means the time zone of the host, which would be
 /// another one on each.
-fn time(text: &str) -> Result<Timestamp, String> {
+pub fn read_time(text: &str) -> Result<Timestamp, String> {
     let digits =
         text.strip_suffix('Z').ok_or_else(|| format!("`{text}` needs a `Z` at its end: times are UTC"))?;
     let fault = || format!("`{text}` is no time such as 20261231Z or 202612312359Z");

@@ -1,6 +1,6 @@
 //! The format of a signature: PROTOCOL.sshsig of OpenSSH. Everything here may be hostile.
 
-use ct_codecs::{Base64, Decoder as _};
+use ct_codecs::{Base64, Decoder as _, Encoder as _};
 use nom::{
     IResult, Parser as _,
     bytes::complete::{tag, take},
@@ -8,7 +8,7 @@ use nom::{
 };
 use sha2::{Digest as _, Sha256, Sha512};
 
-use super::PublicKey;
+use super::{NAMESPACE, PublicKey, SecretKey};
 
 /// The name of the only kind of key and signature that is taken.
 pub(super) const ED25519: &[u8] = b"ssh-ed25519";
@@ -19,6 +19,8 @@ pub const SIGNATURE_BYTES: usize = 4096;
 const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----";
 const END: &str = "-----END SSH SIGNATURE-----";
 const MAGIC: &[u8] = b"SSHSIG";
+/// The characters of a line between the two.
+const COLUMNS: usize = 70;
 
 /// Why these bytes are no signature that can be checked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -121,13 +123,30 @@ impl Signature {
 
     /// Whether its key signed these bytes for its namespace.
     pub fn is_of(&self, message: &[u8]) -> bool {
-        let (name, hash) = match self.hash {
-            Hash::Sha256 => ("sha256", Sha256::digest(message).to_vec()),
-            Hash::Sha512 => ("sha512", Sha512::digest(message).to_vec()),
-        };
-        let parts = strings(&[&self.namespace, &self.reserved, name.as_bytes(), &hash]);
-        let signed = [MAGIC, &parts].concat();
+        let signed = signed(&self.namespace, &self.reserved, self.hash, message);
         let key = ed25519_compact::PublicKey::new(*self.key.bytes());
         key.verify(signed, &ed25519_compact::Signature::new(self.bytes)).is_ok()
     }
+}
+
+/// What is signed for a message: its hash, and what the signature is for.
+fn signed(namespace: &[u8], reserved: &[u8], hash: Hash, message: &[u8]) -> Vec<u8> {
+    let (name, hash) = match hash {
+        Hash::Sha256 => ("sha256", Sha256::digest(message).to_vec()),
+        Hash::Sha512 => ("sha512", Sha512::digest(message).to_vec()),
+    };
+    [MAGIC, &strings(&[namespace, reserved, name.as_bytes(), &hash])].concat()
+}
+
+/// The signature of a policy, byte by byte as `ssh-keygen -Y sign -n policy@aegisbpf` writes it.
+pub fn sign(message: &[u8], key: &SecretKey) -> String {
+    let namespace = NAMESPACE.as_bytes();
+    let bytes = key.sign(&signed(namespace, &[], Hash::Sha512, message));
+    let signature = strings(&[ED25519, &bytes]);
+    let parts = strings(&[&key.public().to_wire(), namespace, &[], b"sha512", &signature]);
+    let blob = [MAGIC, &1_u32.to_be_bytes(), &parts].concat();
+    // So few bytes always have a base64.
+    let base64 = Base64::encode_to_string(blob).unwrap_or_default();
+    let lines = base64.as_bytes().chunks(COLUMNS).map(|line| String::from_utf8_lossy(line) + "\n");
+    format!("{BEGIN}\n{}{END}\n", lines.collect::<String>())
 }

@@ -115,10 +115,122 @@ fn no_changed_byte_goes_unnoticed() {
     }
 }
 
+#[test]
+fn a_key_is_written_as_it_is_read() {
+    for comment in ["", "o", "ops@example.org", "padding-1", "padding-12", "padding-123", "two words"] {
+        let key = SecretKey::generate(comment).expect("random numbers");
+        let text = key.to_openssh();
+        let again = SecretKey::parse(text.as_bytes()).expect("a key");
+        assert_eq!((again.public(), again.comment()), (key.public(), comment));
+        assert_eq!(*again.to_openssh(), *text);
+        let trust = trust(&format!("ops {}", key.public().line()));
+        let signed = sign(b"hello\n", &again);
+        assert_eq!(verify(b"hello\n", signed.as_bytes(), &trust, 0).expect("accepted").key, key.public());
+        assert_eq!(verify(b"hello", signed.as_bytes(), &trust, 0), Err(Distrust::Forged));
+    }
+}
+
+#[test]
+fn two_keys_are_not_the_same_and_none_prints_its_secret() {
+    let [one, two] = [(); 2].map(|()| SecretKey::generate("").expect("random numbers"));
+    assert_ne!(one.public(), two.public());
+    assert_eq!(format!("{one:?}"), format!("SecretKey {{ public: {}, .. }}", one.public()));
+}
+
+/// What would give the secret away: a signature made with the public half of another key.
+#[test]
+fn a_key_of_two_halves_is_refused() {
+    let [one, two] = [(); 2].map(|()| SecretKey::generate("").expect("random numbers"));
+    let lines = |key: &SecretKey| key.to_openssh().lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    let blob = |key: &SecretKey| {
+        let lines = lines(key);
+        let base64 = lines[..lines.len() - 1].concat();
+        <ct_codecs::Base64 as ct_codecs::Decoder>::decode_to_vec(base64, None).expect("base64")
+    };
+    let (mut mixed, other) = (blob(&one), blob(&two));
+    let at = |bytes: &[u8], key: &SecretKey| -> Vec<usize> {
+        let of = key.public();
+        (0..bytes.len() - 31).filter(|at| bytes[*at..*at + 32] == *of.bytes()).collect()
+    };
+    let places = at(&mixed, &one);
+    assert_eq!(places, at(&other, &two));
+    assert_eq!(places.len(), 3);
+    for place in places {
+        mixed[place..place + 32].copy_from_slice(two.public().bytes());
+        let base64 = <ct_codecs::Base64 as ct_codecs::Encoder>::encode_to_string(&mixed).expect("base64");
+        let text =
+            format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{base64}\n-----END OPENSSH PRIVATE KEY-----\n");
+        assert_eq!(SecretKey::parse(text.as_bytes()).err(), Some(SecretError::Mismatch), "{place}");
+    }
+}
+
+#[test]
+fn a_line_is_written_as_it_is_read() {
+    for line in [
+        format!("ops {KEY}"),
+        format!("\"a b\" {KEY}"),
+        format!("ops,*@example.org namespaces=\"git,policy@*\" {KEY}"),
+        format!(
+            "ops namespaces=\"policy@aegisbpf\",valid-after=\"20260101000000Z\",valid-before=\"20261231235959Z\" {KEY}"
+        ),
+    ] {
+        assert_eq!(read_signers(&line).expect("a line")[0].to_string(), line);
+    }
+}
+
+#[test]
+fn what_a_line_is_worth() {
+    let day = 86_400;
+    let at = |line: &str, now: i64, revoked: bool| {
+        let revoked = if revoked { read_keys(KEY).expect("a key") } else { Vec::new() };
+        let trust = Trust { revoked, ..trust(&format!("ops {line} {KEY}")) };
+        trust.standing(&trust.signers[0], now)
+    };
+    let year = "valid-after=\"20260101Z\",valid-before=\"20270101Z\"";
+    let [begin, end] =
+        ["2026-01-01", "2027-01-01"].map(|time| Timestamp::parse(time).expect("a time").unix());
+    for (now, standing) in [
+        (begin - 1, Standing::Early),
+        (begin, Standing::Valid),
+        (end - 30 * day, Standing::Valid),
+        (end - 30 * day + 1, Standing::Expiring),
+        (end - 1, Standing::Expiring),
+        (end, Standing::Expired),
+    ] {
+        assert_eq!(at(year, now, false), standing, "{now}");
+        assert_eq!(at(year, now, true), Standing::Revoked, "{now}");
+    }
+    assert_eq!(at("", 0, false), Standing::Valid);
+    assert_eq!(at("namespaces=\"git\"", 0, false), Standing::Elsewhere);
+}
+
+#[test]
+fn names_that_can_mean_nothing_else() {
+    for good in ["ops", "ops@example.org", "a.b-c_d+e", "x"] {
+        assert!(is_principal(good), "{good}");
+    }
+    for bad in ["", "a b", "a,b", "*", "a?", "!a", "#a", "\"a", "a\\", "é", "a\n", &"a".repeat(129)] {
+        assert!(!is_principal(bad), "{bad}");
+    }
+}
+
+/// Keys by which everything would be signed: points of small order, and what is no point.
+#[test]
+fn keys_that_are_none() {
+    for bytes in [[0; 32], [0xff; 32], {
+        let mut one = [0; 32];
+        one[0] = 1;
+        one
+    }] {
+        assert!(PublicKey::from_bytes(&bytes).is_none(), "{bytes:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_read_without_harm(bytes: Vec<u8>, text in ".{0,200}") {
         prop_assert!(Signature::parse(&bytes).is_err());
+        prop_assert!(SecretKey::parse(&bytes).is_err());
         let _ = (read_signers(&text), read_keys(&text));
     }
 }

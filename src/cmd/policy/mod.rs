@@ -3,6 +3,7 @@
 mod change;
 mod diff;
 mod lint;
+mod sign;
 mod simulate;
 mod stored;
 mod verify;
@@ -24,6 +25,7 @@ pub(super) fn run(command: &PolicyCommand, places: &Places) -> Result<Exit, Fail
         PolicyCommand::Export(args) => stored::export(args, places),
         PolicyCommand::History(args) => stored::history(*args, places),
         PolicyCommand::Diff(args) => diff::diff(args, places),
+        PolicyCommand::Sign(args) => sign::sign(args),
         PolicyCommand::Verify(args) => verify::verify(args, places),
         PolicyCommand::Simulate(args) => simulate::simulate(args, places),
     }

@@ -1,10 +1,10 @@
-//! `aegisbpf keys`
+//! `aegisbpf keys list`
 
 use serde::Serialize;
 
 use crate::{
-    agent,
-    cli::{JsonArgs, KeysCommand, Places},
+    cli::{JsonArgs, Places},
+    cmd::{print, print_json},
     exit::{Exit, Failure},
     provenance,
 };
@@ -28,21 +28,10 @@ struct Signer {
     revoked: bool,
 }
 
-/// Runs the command.
-pub(super) fn run(command: KeysCommand, places: &Places) -> Result<Exit, Failure> {
-    match command {
-        KeysCommand::List(args) => list(args, places),
-    }
-}
-
 /// Lists who is trusted to sign policies, as the agent reads it.
-fn list(args: JsonArgs, places: &Places) -> Result<Exit, Failure> {
-    let directory = places.config_dir.join(agent::KEYS);
-    let trust = provenance::load(&directory).map_err(|error| {
-        Failure::new(Exit::Trust, error).hint(
-            "the files and directories have to belong to root, and nobody else may be able to write them",
-        )
-    })?;
+pub(super) fn list(args: JsonArgs, places: &Places) -> Result<Exit, Failure> {
+    let directory = super::directory(places);
+    let trust = provenance::load(&directory)?;
     let signers: Vec<Signer> = trust
         .signers
         .iter()
@@ -56,11 +45,11 @@ fn list(args: JsonArgs, places: &Places) -> Result<Exit, Failure> {
         })
         .collect();
     if args.json {
-        super::print_json(&Keys { schema_version: 1, signers })?;
+        print_json(&Keys { schema_version: 1, signers })?;
         return Ok(Exit::Done);
     }
     if signers.is_empty() {
-        super::print(&format!("{}: nobody is trusted to sign policies\n", directory.display()))?;
+        print(&format!("{}: nobody is trusted to sign policies\n", directory.display()))?;
     }
     for Signer { principals, key, namespaces, valid_after, valid_before, revoked } in signers {
         let window = [("from", valid_after), ("until", valid_before)];
@@ -68,7 +57,7 @@ fn list(args: JsonArgs, places: &Places) -> Result<Exit, Failure> {
         let purpose =
             if namespaces.is_empty() { String::new() } else { format!(", for {}", namespaces.join(" ")) };
         let revoked = if revoked { ", REVOKED" } else { "" };
-        super::print(&format!("{principals}  {key}{purpose}{}{revoked}\n", window.collect::<String>()))?;
+        print(&format!("{principals}  {key}{purpose}{}{revoked}\n", window.collect::<String>()))?;
     }
     Ok(Exit::Done)
 }

@@ -55,7 +55,7 @@ fn rollback(to: u64) -> Result<(), CheckError> {
 }
 
 /// What an open answers: yes, EPERM, or something that is neither.
-fn opens(path: &str) -> Option<bool> {
+pub(super) fn opens(path: &str) -> Option<bool> {
     match File::open(path) {
         Ok(_) => Some(true),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Some(false),
@@ -80,21 +80,34 @@ fn two_unheard(id: &str) -> Result<(Place, Agent, [String; 2]), CheckError> {
     drop(agent);
     let run =
         format!("exec {AGENT} run --enforce --allow-unsigned-policy --policy {} >/dev/null", place.policy);
-    let agent = Agent(Some(Cmd::sh(&run).spawn()?));
+    let agent = unheard(&run)?;
+    Ok((place, agent, files))
+}
+
+/// An agent that a script starts, once it enforces.
+pub(super) fn unheard(script: &str) -> Result<Agent, CheckError> {
+    let agent = Agent(Some(Cmd::sh(script).spawn()?));
     let end = Instant::now() + SOON;
     while Cmd::new(AGENT).args(["health", "--require", "enforce"]).run()?.code() != 0 {
         want("the agent at work in time", Instant::now() < end, true)?;
         thread::sleep(Duration::from_millis(200));
     }
-    Ok((place, agent, files))
+    Ok(agent)
 }
 
-/// Four readers try all the time while the policies are swapped: one file is denied by both, one by none.
-fn swaps(ctx: &Ctx) -> Result<(), CheckError> {
-    let (place, _agent, files) = two_unheard("swaps")?;
+/// What readers met while something else was done.
+pub(super) struct Met {
+    pub(super) tries: u64,
+    pub(super) wrong: u64,
+}
+
+/// Four readers try all the time while `work` is done: the secret is denied throughout, its neighbour never.
+pub(super) fn under_readers<T>(
+    place: &Place,
+    work: impl FnOnce() -> Result<T, CheckError>,
+) -> Result<(T, Met), CheckError> {
     let (stop, tries, wrong) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
-    let rounds = rounds(ctx);
-    let swapped = thread::scope(|scope| {
+    let done = thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
@@ -104,17 +117,23 @@ fn swaps(ctx: &Ctx) -> Result<(), CheckError> {
                         tries.fetch_add(2, Ordering::Relaxed);
                         wrong.fetch_add(u64::from(!right), Ordering::Relaxed);
                     }
-                    // The one who swaps gets a processor, too.
+                    // The one who works gets a processor, too.
                     thread::sleep(Duration::from_millis(5));
                 }
             });
         }
-        let swapped = swap(rounds, &files, &place.tool);
+        let done = work();
         stop.store(true, Ordering::Relaxed);
-        swapped
+        done
     });
-    let applies = swapped?;
-    let (tries, wrong) = (tries.into_inner(), wrong.into_inner());
+    Ok((done?, Met { tries: tries.into_inner(), wrong: wrong.into_inner() }))
+}
+
+/// Policies are swapped under readers: one file is denied by both, one by none.
+fn swaps(ctx: &Ctx) -> Result<(), CheckError> {
+    let (place, _agent, files) = two_unheard("swaps")?;
+    let rounds = rounds(ctx);
+    let (applies, Met { tries, wrong }) = under_readers(&place, || swap(rounds, &files, &place.tool))?;
     report::send(&Line::Note(format!(
         "{rounds} swaps ({applies} by apply, the others by rollback) under 4 readers: {tries} opens, {wrong} wrong answers"
     )));

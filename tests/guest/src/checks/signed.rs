@@ -1,14 +1,17 @@
 //! Signed policies under live enforcement: accepted without an exception, refused when they were changed or their key
 //! revoked, and nothing that is refused touches the policy in force.
 
-use super::agent::{Agent, Place, ask, at, contains, ends, readable, want};
+use super::agent::{Agent, Place, ask, at, contains, ends, json, readable, want};
+use super::load::{self, Met, opens};
 use super::{Check, CheckError};
+use crate::report;
 use crate::run::Cmd;
-use guest::AGENT;
-use serde_json::json;
+use guest::{AGENT, Line};
+use serde_json::{Value, json};
 use std::fs;
 
-pub(super) const CHECKS: [Check; 1] = [Check { id: "policy.signed", run: |_| drill() }];
+pub(super) const CHECKS: [Check; 2] =
+    [Check { id: "policy.signed", run: |_| drill() }, Check { id: "policy.key-drill", run: |_| key_drill() }];
 
 /// Signs for the secret alone, and for its neighbour as well.
 const FILES: [(&str, &str); 5] = [
@@ -66,4 +69,113 @@ fn drill() -> Result<(), CheckError> {
     apply(0, "")?;
     holds(true)?;
     at(&ask(&["status", "--json"], 0)?, "/policy/signed_by", &json!("ops@example.org"))
+}
+
+/// How often the drill is gone through, each time with another key.
+const ROTATIONS: usize = 3;
+
+/// Keys that are rotated and revoked under live enforcement, by the commands that an operator has.
+struct Drill {
+    place: Place,
+    etc: String,
+}
+
+impl Drill {
+    fn command(&self, args: &[&str]) -> Cmd {
+        Cmd::new(AGENT).args(args).args(["--config-dir", &self.etc])
+    }
+
+    fn done(&self, args: &[&str]) -> Result<Value, CheckError> {
+        json(&ends(&self.command(&[args, &["--json"]].concat()), 0)?.stdout)
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.place.dir)
+    }
+
+    /// Makes a key; its fingerprint.
+    fn key(&self, name: &str) -> Result<String, CheckError> {
+        let made = self.done(&["keys", "generate", "--output", &self.path(name), "--comment", name])?;
+        Ok(made.pointer("/fingerprint").and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
+    fn trust(&self, name: &str) -> Result<(), CheckError> {
+        let public = self.path(&format!("{name}.pub"));
+        let added = self.done(&["keys", "add", &public, "--principal", name])?;
+        at(&added, "/changed", &json!(true))
+    }
+
+    /// A policy that denies the secret, and the tool as well where it says so, signed with a key.
+    fn policy(&self, name: &str, tool: bool, key: &str) -> Result<String, CheckError> {
+        let path = self.path(name);
+        let tool = if tool { &self.place.tool } else { "" };
+        let text = format!("version=1\n# by {key}\n[deny_path]\n{}\n{tool}\n", self.place.secret);
+        fs::write(&path, text).map_err(|source| CheckError::File { path: path.clone().into(), source })?;
+        let sign = ["policy", "sign", &path, "--key", &self.path(key), "--force"];
+        ends(&self.command(&sign), 0).map(|_| path)
+    }
+
+    fn applies(&self, policy: &str, by: &str, tool: bool) -> Result<(), CheckError> {
+        self.done(&["policy", "apply", policy])?;
+        self.holds(by, tool)
+    }
+
+    fn refuses(&self, policy: &str, why: &str) -> Result<(), CheckError> {
+        let outcome = ends(&self.command(&["policy", "apply", policy]), 78)?;
+        contains("the refusal", &outcome.stderr, why)
+    }
+
+    /// The policy in force is one that this key signed, and does what it says.
+    fn holds(&self, by: &str, tool: bool) -> Result<(), CheckError> {
+        let shown = self.done(&["policy", "show"])?;
+        at(&shown, "/state", &json!("in force"))?;
+        at(&shown, "/signed_by", &json!(by))?;
+        want("the secret", opens(&self.place.secret) == Some(false), true)?;
+        want("the tool", opens(&self.place.tool) == Some(!tool), true)
+    }
+
+    /// From one key to the next: both valid, the old one revoked while what it signed is in force, and gone.
+    fn rotation(&self, old: &str, fingerprint: &str, new: &str) -> Result<String, CheckError> {
+        let next = self.key(new)?;
+        let of_new = self.policy("new.conf", true, new)?;
+        self.refuses(&of_new, "no line of allowed_signers names the key")?;
+        self.holds(old, false)?;
+        self.trust(new)?;
+        self.applies(&of_new, new, true)?;
+        let of_old = self.policy("old.conf", false, old)?;
+        self.applies(&of_old, old, false)?;
+        let revoked = self.done(&["keys", "revoke", fingerprint])?;
+        at(&revoked, "/changed", &json!(true))?;
+        // What the key signed stays in force; nothing more of it is taken, not even the same again.
+        self.holds(old, false)?;
+        self.refuses(&self.policy("late.conf", true, old)?, "was revoked")?;
+        self.refuses(&of_old, "was revoked")?;
+        self.holds(old, false)?;
+        self.applies(&self.policy("same.conf", false, new)?, new, false)?;
+        ends(&self.command(&["keys", "check"]), 0)?;
+        ends(&Cmd::new(AGENT).args(["health", "--require", "enforce"]), 0)?;
+        Ok(next)
+    }
+}
+
+fn key_drill() -> Result<(), CheckError> {
+    let place = Place::new("key-drill")?;
+    let drill = Drill { etc: format!("{}/etc", place.dir), place };
+    let mut fingerprint = drill.key("key-0")?;
+    drill.trust("key-0")?;
+    let first = drill.policy("first.conf", false, "key-0")?;
+    let run = format!("exec {AGENT} run --enforce --policy {first} --config-dir {} >/dev/null", drill.etc);
+    let _agent = load::unheard(&run)?;
+    let ((), Met { tries, wrong }) = load::under_readers(&drill.place, || {
+        for round in 1..=ROTATIONS {
+            let (old, new) = (format!("key-{}", round - 1), format!("key-{round}"));
+            fingerprint = drill.rotation(&old, &fingerprint, &new)?;
+        }
+        Ok(())
+    })?;
+    report::send(&Line::Note(format!(
+        "{ROTATIONS} keys rotated and revoked under 4 readers: {tries} opens, {wrong} wrong answers"
+    )));
+    want("readers that tried", tries > 100 * ROTATIONS as u64, true)?;
+    want("wrong answers", wrong != 0, false)
 }

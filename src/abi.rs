@@ -182,6 +182,35 @@ pub struct Enrolled {
     pub pad: AtomicU32,
 }
 
+/// What user space keeps in the kernel for itself, as mapped. No program uses it, so it has no part in `abi.h`. Two
+/// pages take turns, so that a writer who is killed leaves the one before.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// [`LEDGER_VERSION`]
+    pub version: AtomicU32,
+    /// Which page holds; the other one is being written, or is older.
+    pub page: AtomicU32,
+    pub pages: [LedgerPage; 2],
+}
+
+/// Raised with any change of [`LedgerPage`].
+pub const LEDGER_VERSION: u32 = 1;
+
+/// A page of [`Ledger`]. Zeros are nothing that was ever written.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct LedgerPage {
+    /// The highest `policy_version=` that was accepted.
+    pub policy_version: AtomicU64,
+    /// The latest time that was seen, seconds since 1970.
+    pub last_seen: AtomicU64,
+    /// Number of the last entry of the audit log.
+    pub audit_seq: AtomicU64,
+    /// SHA-256 of its line.
+    pub audit_head: [AtomicU64; 4],
+}
+
 /// The bytes of a value.
 pub fn bytes_of<T: Plain>(value: &T) -> &[u8] {
     // SAFETY: `Plain` has no padding, so every byte of the value is initialised; the borrow keeps it alive.

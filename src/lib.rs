@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | 7 | [`cmd`], [`cli`], [`exit`] | one file a subcommand; what was typed; exit codes and the error printer |
 //! | 6 | [`agent`] | the story: probe, plan, load, attach, prove, confine, watch |
-//! | 5 | [`enforce`], [`confine`], [`event`], [`state`], [`store`] | the kernel side; the self-sandbox; events; the agent's state file; policy generations on disk |
+//! | 5 | [`enforce`], [`confine`], [`event`], [`state`], [`store`], [`audit`] | the kernel side; the self-sandbox; events; the agent's state file; policy generations on disk; the audit log |
 //! | 4 | [`plan`] | policy, contract, kernel and request to a decision or a refusal; pure |
 //! | 3 | [`tier`], [`provenance`] | contracts as types; who vouches for a policy |
 //! | 2 | [`kernel`], [`policy`] | probes; the policy language |
@@ -16,6 +16,7 @@
 
 pub mod abi;
 pub mod agent;
+pub mod audit;
 pub mod cli;
 pub mod cmd;
 pub mod confine;

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Layer of each module. Modules of the top layer may know each other: what was typed, what runs it, how it ends.
-const LAYERS: [(&str, u8); 16] = [
+const LAYERS: [(&str, u8); 17] = [
     ("cmd", 7),
     ("cli", 7),
     ("exit", 7),
@@ -19,6 +19,7 @@ const LAYERS: [(&str, u8); 16] = [
     ("event", 5),
     ("state", 5),
     ("store", 5),
+    ("audit", 5),
     ("plan", 4),
     ("tier", 3),
     ("provenance", 3),

@@ -5,94 +5,29 @@
 //! the next one here removes what is left of the attempt.
 
 use std::{
-    fs, io,
+    fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf, absolute},
     time::{Duration, SystemTime},
 };
 
 use super::{
-    AgentError, Source,
+    AgentError, Dirs, Journal, Live, Options, Source,
+    journal::deed,
     resolve::{Resolved, resolve},
     source::UNSIGNED,
 };
 use crate::{
-    enforce::{Bank, EnforceError, Enroller, Held, InForce, Loaded, Pins, Staged},
+    audit::{Deed, Outcome, What},
+    enforce::{Enroller, Held, InForce, Staged},
     event::rfc3339,
     kernel::Kernel,
     plan::Accept,
     policy::Digest,
-    state::{PolicyState, RunDir},
+    state::PolicyState,
     store::{KEEP, Record, SCHEMA_VERSION, Seen, Store, StoreError, Writer},
-    tier::{Mode, Tier},
+    tier::Mode,
 };
-
-/// Where things are.
-#[derive(Clone, Debug)]
-pub struct Dirs {
-    /// Configuration directory.
-    pub config: PathBuf,
-    /// State directory.
-    pub state: PathBuf,
-    /// Runtime directory.
-    pub run: PathBuf,
-    /// BPF file system.
-    pub bpffs: PathBuf,
-}
-
-/// The rule sets that decide now, whoever made them.
-#[derive(Debug)]
-pub struct Live {
-    /// Control block and rule sets.
-    pub bank: Bank,
-    /// Set when they are pinned; else they belong to a running agent that only observes.
-    pins: Option<Pins>,
-    /// That of the pinned programs.
-    tier: Option<&'static Tier>,
-}
-
-impl Live {
-    /// Looks for pins, then for an agent without pins. `None`: nothing is in force.
-    pub fn find(dirs: &Dirs) -> Result<Option<Self>, AgentError> {
-        if let Some(pinned) = Self::pinned(dirs)? {
-            return Ok(Some(pinned));
-        }
-        let run_dir = RunDir::at(&dirs.run);
-        let ids = run_dir.read().filter(|_| run_dir.agent_alive()).map(|status| status.maps);
-        match ids {
-            Some(ids) if !ids.is_empty() => {
-                Ok(Some(Self { bank: Bank::of_agent(&ids)?, pins: None, tier: None }))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    fn pinned(dirs: &Dirs) -> Result<Option<Self>, AgentError> {
-        let pins = Pins::below(&dirs.bpffs);
-        pins.check()?;
-        Ok(pins.look()?.map(|pinned| Self { bank: pinned.bank, pins: Some(pins), tier: pinned.tier }))
-    }
-
-    /// Where the programs are pinned.
-    pub(super) fn pins(&self) -> Option<&Pins> {
-        self.pins.as_ref()
-    }
-
-    /// Looks at paths as the programs see them.
-    pub fn enroller(&self, kernel: &Kernel) -> Result<Enroller, AgentError> {
-        let Some(pins) = &self.pins else { return Ok(Enroller::without()) };
-        match (Enroller::attach(kernel, pins.enrolment()?), self.tier) {
-            // Before v5.13 (f3a95075549e) a program that was attached once is not attached again.
-            (Err(EnforceError::HookRefused { source, .. }), Some(tier))
-                if source.kind() == io::ErrorKind::NotFound =>
-            {
-                let loaded = Loaded::new(kernel, tier, Some(pins))?;
-                Ok(Enroller::new(kernel, tier, &loaded)?)
-            }
-            (other, _) => Ok(other?),
-        }
-    }
-}
 
 /// How to apply.
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +63,7 @@ pub struct Change {
     pub(super) store: Writer,
     pub(super) live: Option<Live>,
     config: PathBuf,
+    journal: Journal,
 }
 
 /// What a run is to begin with.
@@ -174,7 +110,7 @@ impl Change {
         if let Some(live) = &live {
             live.bank.settle();
         }
-        let change = Self { store, live, config: dirs.config.clone() };
+        let change = Self { store, live, config: dirs.config.clone(), journal: Journal::of(dirs) };
         let now = change.in_force();
         let generation = |held: Option<Held>| held.map(|held| held.generation);
         let stays = match now.pending {
@@ -182,6 +118,7 @@ impl Change {
             None => generation(now.held),
         };
         change.store.recover(generation(now.held), stays)?;
+        change.journal.settle(change.now()?, now.held.map(|held| held.sha256), now.pending.is_some())?;
         Ok(change)
     }
 
@@ -209,26 +146,38 @@ impl Change {
 
     /// Makes a policy the one in force.
     pub fn apply(self, source: &Source, options: &ApplyOptions) -> Result<Changed, AgentError> {
-        self.nothing_pending()?;
-        if options.confirm_within.is_some() && self.in_force().held.is_none() {
-            return Err(AgentError::NothingInForce);
-        }
-        let kernel = Kernel::open();
-        let enroller = match &self.live {
-            Some(live) => live.enroller(&kernel)?,
-            None => Enroller::without(),
+        let (mut record, resolved) = match self.prepare(source, options) {
+            Ok(prepared) => prepared,
+            Err(why) => {
+                let deed = Deed { sha256: Some(source.sha256), ..Deed::new(What::Apply, Outcome::Intended) };
+                return self.told(deed, Err(why));
+            }
         };
-        let resolved = resolve(&enroller, &source.policy, options.accept)?;
-        drop(enroller);
-        let mut record = self.record(source)?;
-        record.allow_critical = options.accept.critical;
         note(&mut record, &resolved);
-        let changed = self.put(&record, &source.text, &resolved, options);
+        let trial = options.confirm_within.map(|time| time.as_secs());
+        let mut deed = Deed { trial, ..deed(What::Apply, record.previous, &record) };
+        deed.reason = record.remarks.iter().find(|remark| *remark == UNSIGNED).cloned();
+        let changed = self.put(&record, &source.text, &resolved, options, &deed);
         if changed.is_err() {
             // The first error is the one to report; the next change removes what this leaves.
             drop(self.store.forget(record.generation).and_then(|()| self.store.arrived()));
         }
-        changed
+        self.told(deed, changed)
+    }
+
+    fn prepare(&self, source: &Source, options: &ApplyOptions) -> Result<(Record, Resolved), AgentError> {
+        self.nothing_pending()?;
+        if options.confirm_within.is_some() && self.in_force().held.is_none() {
+            return Err(AgentError::NothingInForce);
+        }
+        let enroller = match &self.live {
+            Some(live) => live.enroller(&Kernel::open())?,
+            None => Enroller::without(),
+        };
+        let resolved = resolve(&enroller, &source.policy, options.accept)?;
+        let mut record = self.record(source)?;
+        record.allow_critical = options.accept.critical;
+        Ok((record, resolved))
     }
 
     fn put(
@@ -237,10 +186,12 @@ impl Change {
         text: &[u8],
         resolved: &Resolved,
         options: &ApplyOptions,
+        deed: &Deed,
     ) -> Result<Changed, AgentError> {
         self.store.keep(record, text)?;
         let staged = self.live.as_ref().map(|live| live.bank.stage(&held(record), &resolved.rules));
         let staged = staged.transpose()?;
+        self.journal.record(deed.clone())?;
         if options.confirm_within.is_none() {
             // A policy on trial is not what a reboot is to bring back.
             self.take_over(record.generation)?;
@@ -258,6 +209,15 @@ impl Change {
             reverts_in: options.confirm_within,
             absent: resolved.absent.clone(),
         })
+    }
+
+    /// Says in the log what came of what was intended there. Where that fails, the next change says it.
+    pub(super) fn told<T>(&self, deed: Deed, result: Result<T, AgentError>) -> Result<T, AgentError> {
+        drop(self.journal.record(match &result {
+            Ok(_) => deed.with(Outcome::Done),
+            Err(why) => deed.with(Outcome::Refused).because(why.chain()),
+        }));
+        result
     }
 
     fn sweep(&self, keep: usize) -> Result<(), StoreError> {
@@ -299,18 +259,25 @@ impl Change {
             }
         };
         let mut record = self.store.record(target)?;
+        let deed = deed(What::Rollback, now, &record);
+        self.journal.record(deed.clone())?;
+        let in_force = self.go_back(&mut record);
+        self.told(deed, in_force.map(|in_force| changed_to(&record, now, in_force)))
+    }
+
+    fn go_back(&self, record: &mut Record) -> Result<bool, AgentError> {
         let Some(live) = &self.live else {
-            self.take_over(target)?;
-            return Ok(changed_to(&record, now, false));
+            self.take_over(record.generation)?;
+            return Ok(false);
         };
         // Where the kernel still holds it, no file is read again and no path is looked at.
-        let staged = match live.bank.find(target, &record.sha256) {
+        let staged = match live.bank.find(record.generation, &record.sha256) {
             Some(staged) => staged,
-            None => self.bring_back(live, &mut record)?,
+            None => self.bring_back(live, record)?,
         };
-        self.take_over(target)?;
+        self.take_over(record.generation)?;
         live.bank.activate(&staged, None);
-        Ok(changed_to(&record, now, true))
+        Ok(true)
     }
 
     /// Looks anew at everything that the policy in force names: cgroups that were made again, files that are there now.
@@ -319,9 +286,10 @@ impl Change {
         let generation = self.now()?.ok_or(AgentError::NothingInForce)?;
         let mut record = self.store.record(generation)?;
         let Some(live) = &self.live else { return Err(AgentError::NothingInForce) };
-        let staged = self.bring_back(live, &mut record)?;
-        live.bank.activate(&staged, None);
-        Ok(changed_to(&record, Some(generation), true))
+        let deed = deed(What::Reload, Some(generation), &record);
+        self.journal.record(deed.clone())?;
+        let reloaded = self.bring_back(live, &mut record).map(|staged| live.bank.activate(&staged, None));
+        self.told(deed, reloaded.map(|()| changed_to(&record, Some(generation), true)))
     }
 
     /// Builds a generation anew that the kernel has let go.
@@ -340,10 +308,17 @@ impl Change {
             return Err(AgentError::NothingPending);
         };
         let record = self.store.record(held.generation)?;
+        let deed = deed(What::Confirm, pending.returns, &record);
+        self.journal.record(deed.clone())?;
+        let kept = self.keep_for_good(held.generation);
+        self.told(deed, kept.map(|()| changed_to(&record, pending.returns, true)))
+    }
+
+    fn keep_for_good(&self, generation: u64) -> Result<(), AgentError> {
         let before = self.store.current()?;
-        self.take_over(held.generation)?;
+        self.take_over(generation)?;
         if self.live.as_ref().is_some_and(|live| live.bank.confirm()) {
-            return Ok(changed_to(&record, pending.returns, true));
+            return Ok(());
         }
         if let Some(before) = before {
             self.store.set_current(before)?;
@@ -370,9 +345,20 @@ impl Change {
         })
     }
 
+    /// What a run begins with, if it may; what is refused is on record.
+    pub(super) fn chosen(&self, file: &Source, options: &Options) -> Result<Begin, AgentError> {
+        let mut deed = Deed { sha256: Some(file.sha256), ..Deed::new(What::RunStart, Outcome::Intended) };
+        let chosen = self.choose(file).and_then(|mut begin| {
+            deed.sha256 = Some(begin.record.sha256);
+            begin.admit(options.mode, options.allow_unsigned)?;
+            Ok(begin)
+        });
+        chosen.or_else(|why| self.told(deed, Err(why)))
+    }
+
     /// What a run begins with: its policy file, when that says something new since the policy was last changed;
     /// otherwise the generation that is in force or was when the host went down.
-    pub(super) fn choose(&self, file: &Source) -> Result<Begin, AgentError> {
+    fn choose(&self, file: &Source) -> Result<Begin, AgentError> {
         let seen = Seen { path: origin(&file.path), sha256: file.sha256 };
         if self.store.seen()?.contains(&seen)
             && let Some(generation) = self.now()?
@@ -391,6 +377,16 @@ impl Change {
         let begin = Begin { source: file.clone(), record: self.record(file)?, known: false };
         self.store.keep(&begin.record, &file.text)?;
         Ok(begin)
+    }
+
+    /// Says in the log what a run is about to put into force.
+    pub(super) fn begins(&self, begin: &Begin) -> Result<Deed, AgentError> {
+        let mut deed = deed(What::RunStart, self.now()?, &begin.record);
+        if begin.record.remarks.iter().any(|remark| remark == UNSIGNED) {
+            deed = deed.because(UNSIGNED);
+        }
+        self.journal.record(deed.clone())?;
+        Ok(deed)
     }
 
     /// A run has begun with it.

@@ -4,6 +4,7 @@ use std::{error::Error as _, io, path::PathBuf, time::Duration};
 
 use super::source::AgentDistrust;
 use crate::{
+    audit::AuditError,
     confine::ConfineError,
     enforce::EnforceError,
     plan::{Refusal, RulesError},
@@ -106,6 +107,9 @@ pub enum AgentError {
     /// The store of policies failed.
     #[error("the policy store failed")]
     Store(#[from] StoreError),
+    /// What was to be done could not be recorded.
+    #[error("the audit log could not be written, and nothing changes unrecorded")]
+    Unrecorded(#[from] AuditError),
     /// Another process changes the policy.
     #[error("another process is changing the policy")]
     Changing,

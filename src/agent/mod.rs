@@ -3,6 +3,8 @@
 mod change;
 mod error;
 mod guard;
+mod journal;
+mod live;
 mod notify;
 mod output;
 mod resolve;
@@ -13,9 +15,11 @@ mod watch;
 use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt as _, path::Path, time::Duration};
 
 pub use self::{
-    change::{ApplyOptions, Change, Changed, Dirs, Live, policy_state},
+    change::{ApplyOptions, Change, Changed, policy_state},
     error::AgentError,
     guard::{Guard, Setup},
+    journal::Journal,
+    live::{Dirs, Live},
     output::{Output, Talk},
     simulate::Question,
     source::{AgentDistrust, Source, beside, objection, read_bounded, read_signature},
@@ -75,12 +79,15 @@ pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentErro
     let _lock = lock.ok_or(AgentError::Busy)?;
     make_state_dir(&dirs.state)?;
     let change = Change::begin_run(dirs, PATIENCE)?;
-    let mut begin = change.choose(file)?;
-    begin.admit(options.mode, options.allow_unsigned)?;
+    let mut begin = change.chosen(file, options)?;
+    let deed = change.begins(&begin)?;
     let kernel = Kernel::open();
     let answers = kernel.probe(&dirs.bpffs);
-    let (decision, mut guard) = start(options, &begin, &kernel, &answers)?;
-    change.begun(&mut begin, file, guard.resolved.take().as_ref())?;
+    let started = start(options, &begin, &kernel, &answers).and_then(|(decision, mut guard)| {
+        change.begun(&mut begin, file, guard.resolved.take().as_ref())?;
+        Ok((decision, guard))
+    });
+    let (decision, guard) = change.told(deed, started)?;
     drop(change);
     let notify = Notify::connect()
         .map_err(|source| AgentError::Loop { action: "reach the service manager", source })?;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    AgentError, Change, Dirs, Source,
-    change::{Live, accepted, held},
+    AgentError, Change, Dirs, Live, Source,
+    change::{accepted, held},
     resolve::resolve,
 };
 use crate::{

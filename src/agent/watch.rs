@@ -10,12 +10,13 @@ use async_signal::{Signal, Signals};
 use smol::{Async, Timer, future::FutureExt as _, stream::StreamExt as _};
 
 use super::{
-    AgentError, Guard, Options, Output, Talk, break_glass,
+    AgentError, Guard, Journal, Options, Output, Talk, break_glass,
     change::{moved_cgroups, policy_state},
     guard::describe,
     notify::Notify,
 };
 use crate::{
+    audit::{self, Deed, What},
     enforce::{Held, InForce, Outcome, Reader},
     event::{Clock, Event, Lost, PolicyChange, ProofResult, StateChange, decode, rfc3339},
     plan::Decision,
@@ -40,6 +41,9 @@ pub(super) struct Watch {
     reader: Reader,
     ready: Async<OwnedFd>,
     output: Output,
+    journal: Journal,
+    /// Why the last entry could not be written.
+    unrecorded: Option<String>,
     run_dir: RunDir,
     notify: Notify,
     options: Options,
@@ -86,6 +90,8 @@ impl Watch {
         let lost = guard.counters()?.lost;
         Ok(Self {
             output: Output::new(talk, guard.tier.name),
+            journal: Journal::of(&options.dirs),
+            unrecorded: None,
             guard,
             reader,
             ready,
@@ -109,7 +115,7 @@ impl Watch {
 
     /// Runs until SIGTERM or SIGINT.
     pub(super) async fn run(mut self) -> Result<(), AgentError> {
-        self.guard.set_break_glass(break_glass(&self.options.dirs.config));
+        self.follow_break_glass();
         self.report_proofs()?;
         self.refresh()?;
         loop {
@@ -176,11 +182,31 @@ impl Watch {
             };
             self.policy = (now, record);
             self.moved.clear();
+            let sha256 = now.held.map(|held| held.sha256);
+            self.recorded(self.journal.follow(generation(now.held), sha256));
             self.write(&Event::PolicyChange(change))?;
         } else {
             self.policy.0 = now;
         }
         Ok(())
+    }
+
+    /// What could not be recorded is no reason to stop watching, and is told for as long as that is so.
+    fn recorded(&mut self, result: Result<(), AgentError>) {
+        self.unrecorded = result.err().map(|error| error.chain());
+    }
+
+    /// Follows the break-glass file. Who uses the command has switched already, and has said so.
+    fn follow_break_glass(&mut self) {
+        let on = break_glass(&self.options.dirs.config);
+        if self.guard.set_break_glass(on) {
+            let (what, why) = if on {
+                (What::BreakGlassOn, "the break-glass file is there")
+            } else {
+                (What::BreakGlassOff, "the break-glass file is gone")
+            };
+            self.recorded(self.journal.record(Deed::new(what, audit::Outcome::Done).because(why)));
+        }
     }
 
     /// What is on record of a policy. A record that is not of that text is none of it.
@@ -191,7 +217,7 @@ impl Watch {
 
     fn tick(&mut self) -> Result<(), AgentError> {
         self.follow_policy()?;
-        self.guard.set_break_glass(break_glass(&self.options.dirs.config));
+        self.follow_break_glass();
         let total = self.guard.counters()?.lost;
         if total > self.lost {
             let events = total - self.lost;
@@ -265,6 +291,7 @@ impl Watch {
             reasons.push(format!("the optional hook {} did not attach", hook.name));
         }
         reasons.extend(self.moved.iter().cloned());
+        reasons.extend(self.unrecorded.clone());
         let degraded = !reasons.is_empty();
         reasons.extend(self.proof_failed.clone());
         let status = match (&self.proof_failed, degraded) {
@@ -321,6 +348,10 @@ impl Watch {
     /// Hands on what is left and says goodbye. Pinned enforcement stays.
     fn stop(mut self) -> Result<(), AgentError> {
         self.drain(LAST_BATCH)?;
+        let generation = self.policy.0.held.map(|held| held.generation);
+        let deed =
+            Deed { from: generation, to: generation, ..Deed::new(What::RunStop, audit::Outcome::Done) };
+        self.recorded(self.journal.record(deed));
         let mut status = self.status()?;
         status.agent = AgentState { running: false, pid: None };
         if !self.guard.tier.fail_closed {
@@ -331,7 +362,7 @@ impl Watch {
         } else {
             "the agent stopped; observation ended"
         };
-        status.reasons = vec![stays.to_owned()];
+        status.reasons = std::iter::once(stays.to_owned()).chain(self.unrecorded.clone()).collect();
         status.status = if self.guard.tier.fail_closed { Health::Degraded } else { Health::Unhealthy };
         self.run_dir
             .write(&status)

@@ -1,5 +1,6 @@
 //! The command line: what was typed. Help texts live here.
 
+mod audit;
 mod keys;
 mod policy;
 mod run;
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use self::{keys::*, policy::*, run::*};
+pub use self::{audit::*, keys::*, policy::*, run::*};
 use crate::{agent::Dirs, tier::Mode};
 
 /// Blocks unauthorised opens and execs of files in the kernel, and never claims more than it has proven.
@@ -69,6 +70,9 @@ pub enum Command {
     /// Make keys, and say who is trusted to sign policies
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Show and check the log of what was done to the policy and to enforcement
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// End enforcement: remove every program, map and link of ours from the kernel
     Detach(JsonArgs),
     /// Print version and build

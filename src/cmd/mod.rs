@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+mod audit;
 mod contract;
 mod demo;
 mod detach;
@@ -17,10 +18,11 @@ use std::io::{self, Write as _};
 use serde::Serialize;
 
 use crate::{
-    agent::AgentError,
+    agent::{AgentError, Dirs, Journal},
+    audit::Deed,
     cli::{Cli, Command},
     enforce::EnforceError,
-    exit::{Exit, Failure},
+    exit::{self, Exit, Failure},
     plan::RulesError,
     store::StoreError,
 };
@@ -40,8 +42,19 @@ pub fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Policy(command) => policy::run(command, places),
         Command::Keys(command) => keys::run(command, places),
         Command::Detach(args) => detach::run(*args, places),
+        Command::Audit(command) => audit::run(*command, places),
         Command::Version(args) => version::run(*args),
     }
+}
+
+/// Hands a result on, and puts it on record when it is a refusal.
+fn recorded<T>(dirs: &Dirs, deed: Deed, result: Result<T, AgentError>) -> Result<T, AgentError> {
+    if let Err(why) = &result
+        && let Err(unrecorded) = Journal::refused(dirs, deed, why)
+    {
+        exit::note(&format!("the refusal is not on record: {}", unrecorded.chain()));
+    }
+    result
 }
 
 /// Writes data to standard output.
@@ -109,6 +122,13 @@ fn judge(error: &AgentError) -> (Exit, &'static str) {
             if source.kind() == io::ErrorKind::PermissionDenied =>
         {
             (Exit::Privilege, "run it as root, or name a directory of your own with --state-dir")
+        }
+        AgentError::Unrecorded(error) if error.is_of_privilege() => (
+            Exit::Privilege,
+            "run it as root, or name directories of your own with --state-dir and --run-dir",
+        ),
+        AgentError::Unrecorded(_) => {
+            (Exit::Io, "the state and the runtime directory need to be writable by root and have room")
         }
         AgentError::Store(_) => (Exit::Io, "the state directory needs to be writable by root and have room"),
         AgentError::Changing => (Exit::Busy, "try again in a moment; nothing was changed"),

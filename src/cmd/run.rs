@@ -2,7 +2,9 @@
 
 use crate::{
     agent::{self, Options, Source, Talk},
+    audit::{Deed, Outcome, What},
     cli::{LogFormat, Places, RunArgs},
+    cmd,
     exit::{self, Exit, Failure},
 };
 
@@ -10,11 +12,17 @@ use crate::{
 pub(super) fn run(args: &RunArgs, places: &Places) -> Result<Exit, Failure> {
     let default = places.config_dir.join(agent::POLICY);
     let path = args.policy.as_ref().unwrap_or(&default);
-    let mut source = Source::read(path, args.policy.is_none())?;
-    // An empty policy denies nothing, so nobody has to vouch for it.
-    let harmless = source.policy.rules() == 0;
-    let keys = places.config_dir.join(agent::KEYS);
-    source.admit(args.mode(), args.sha256, args.allow_unsigned_policy || harmless, &keys)?;
+    let mut deed = Deed::new(What::RunStart, Outcome::Refused);
+    let admitted = Source::read(path, args.policy.is_none()).and_then(|mut source| {
+        deed.sha256 = Some(source.sha256);
+        deed.policy_version = source.policy.settings.policy_version;
+        // An empty policy denies nothing, so nobody has to vouch for it.
+        let harmless = source.policy.rules() == 0;
+        let keys = places.config_dir.join(agent::KEYS);
+        source.admit(args.mode(), args.sha256, args.allow_unsigned_policy || harmless, &keys)?;
+        Ok(source)
+    });
+    let source = cmd::recorded(&places.dirs(), deed, admitted)?;
     for remark in &source.remarks {
         exit::note(remark);
     }

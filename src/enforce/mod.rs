@@ -5,6 +5,7 @@ mod bank;
 mod canary;
 mod enrol;
 mod fill;
+mod ledger;
 mod object;
 mod pins;
 mod proof;
@@ -16,6 +17,7 @@ pub use self::{
     ask::Answer,
     bank::{Bank, Held, InForce, Pending, Staged},
     enrol::{Enroller, Enrolment, cgroup_root, find_cgroup},
+    ledger::{Ledger, Page},
     object::{Attached, Loaded},
     pins::{Pinned, Pins},
     proof::{HookProof, Outcome, Prover},

@@ -14,7 +14,7 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use super::{Attached, Bank, EnforceError, Enrolment, Loaded};
+use super::{Attached, Bank, EnforceError, Enrolment, Ledger, Loaded};
 use crate::{
     abi,
     sys::bpf::{self, MapSpec},
@@ -24,6 +24,7 @@ use crate::{
 const MAPS: &str = "maps";
 const LINKS: &str = "links";
 const PROGRAMS: &str = "programs";
+const LEDGER: &str = "ledger";
 /// The program with which paths are enrolled: pinned without a link, for whoever changes the policy.
 const ENROL: &str = "inode_getattr";
 /// Stands before the name of a pin on its way there. A BPF file system refuses names with a dot.
@@ -90,6 +91,7 @@ impl Pins {
         let kept = self
             .make_dirs()
             .and_then(|()| self.keep_maps(loaded))
+            .and_then(|()| self.keep_ledger())
             .and_then(|()| self.publish(attached, enrolment));
         if kept.is_err() && first {
             // The first error is the one to report.
@@ -151,6 +153,26 @@ impl Pins {
             ..Bank::shape("control")
         };
         Ok(Enrolment { program, enrolled: self.pinned_map("enrolled", &shape)? })
+    }
+
+    /// What user space keeps beside the maps of the programs; `None` when nothing is pinned.
+    pub fn ledger(&self) -> Result<Option<Ledger>, EnforceError> {
+        let path = self.dir.join(MAPS).join(LEDGER);
+        match bpf::open_pin(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(EnforceError::Pin { path, action: "opened", source }),
+            Ok(map) => Ledger::new(&checked(map, &path, &Ledger::shape())?).map(Some),
+        }
+    }
+
+    fn keep_ledger(&self) -> Result<(), EnforceError> {
+        let path = self.dir.join(MAPS).join(LEDGER);
+        if path.symlink_metadata().is_ok() {
+            return self.ledger().map(drop);
+        }
+        let map = bpf::map_create(&MapSpec { name: LEDGER, ..Ledger::shape() });
+        let pinned = map.and_then(|map| bpf::pin(map.as_fd(), &path));
+        pinned.map_err(|source| EnforceError::Pin { path, action: "made", source })
     }
 
     /// Pins the maps that are not pinned yet.

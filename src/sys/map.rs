@@ -21,6 +21,8 @@ pub unsafe trait Shared {}
 unsafe impl Shared for abi::Control {}
 // SAFETY: as above.
 unsafe impl Shared for abi::Enrolled {}
+// SAFETY: as above.
+unsafe impl Shared for abi::Ledger {}
 
 /// The first value of an array map created with [`super::bpf::MMAPABLE`].
 #[derive(Debug)]

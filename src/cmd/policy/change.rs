@@ -7,8 +7,9 @@ use serde::Serialize;
 use crate::{
     abi,
     agent::{self, AgentError, ApplyOptions, Change, Changed, Dirs, Live, Source},
+    audit::{Deed, Outcome, What},
     cli::{ApplyArgs, JsonArgs, Places, RollbackArgs},
-    cmd::{print, print_json},
+    cmd::{self, print, print_json},
     exit::{self, Exit, Failure},
     policy::Digest,
     tier::Mode,
@@ -47,10 +48,7 @@ pub(super) fn apply(args: &ApplyArgs, places: &Places) -> Result<Exit, Failure> 
         Some(file) => Some(sha256_in(file)?),
         None => args.sha256,
     };
-    let mut source = Source::read(&args.file, false)?;
-    let harmless = source.policy.rules() == 0;
-    let keys = places.config_dir.join(agent::KEYS);
-    source.admit(mode_in_force(&dirs)?, wanted, args.allow_unsigned_policy || harmless, &keys)?;
+    let source = admitted(args, wanted, places)?;
     for remark in &source.remarks {
         exit::note(remark);
     }
@@ -66,6 +64,22 @@ pub(super) fn apply(args: &ApplyArgs, places: &Places) -> Result<Exit, Failure> 
         (false, _) => "kept for the next run: nothing is in force now".to_owned(),
     };
     report(&changed, &what, args.json)
+}
+
+/// The policy, if it may be applied; what is refused is on record.
+fn admitted(args: &ApplyArgs, wanted: Option<Digest>, places: &Places) -> Result<Source, Failure> {
+    let dirs = places.dirs();
+    let mut deed = Deed::new(What::Apply, Outcome::Refused);
+    let mode = mode_in_force(&dirs)?;
+    let admitted = Source::read(&args.file, false).and_then(|mut source| {
+        deed.sha256 = Some(source.sha256);
+        deed.policy_version = source.policy.settings.policy_version;
+        let harmless = source.policy.rules() == 0;
+        let keys = places.config_dir.join(agent::KEYS);
+        source.admit(mode, wanted, args.allow_unsigned_policy || harmless, &keys)?;
+        Ok(source)
+    });
+    Ok(cmd::recorded(&dirs, deed, admitted)?)
 }
 
 /// Where denials happen a signature is needed; where nothing is in force yet, `run` asks for it.

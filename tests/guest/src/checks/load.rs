@@ -220,7 +220,7 @@ fn tidy(least: u64) -> Result<(), String> {
         let entries = fs::read_dir(dir).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     };
-    let known = ["apply.lock", "current", "generations", "policies", "seen.json"];
+    let known = ["apply.lock", "audit.lock", "audit.log", "current", "generations", "policies", "seen.json"];
     let stray: Vec<String> =
         names(state).into_iter().filter(|name| !known.contains(&name.as_str())).collect();
     let half = [state.join("policies"), state.join("generations")];

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    AgentError, Dirs, Journal, Live, Options, Source,
+    AgentError, Dirs, Journal, Live, Source,
     journal::deed,
     resolve::{Resolved, resolve},
     source::UNSIGNED,
@@ -25,8 +25,7 @@ use crate::{
     plan::Accept,
     policy::Digest,
     state::PolicyState,
-    store::{KEEP, Record, SCHEMA_VERSION, Seen, Store, StoreError, Writer},
-    tier::Mode,
+    store::{Record, SCHEMA_VERSION, Seen, Store, StoreError, Writer},
 };
 
 /// How to apply.
@@ -62,35 +61,8 @@ pub struct Changed {
 pub struct Change {
     pub(super) store: Writer,
     pub(super) live: Option<Live>,
-    config: PathBuf,
-    journal: Journal,
-}
-
-/// What a run is to begin with.
-#[derive(Debug)]
-pub(super) struct Begin {
-    pub(super) source: Source,
-    pub(super) record: Record,
-    /// Whether it was accepted before: then what has gone missing since is no reason to leave it.
-    pub(super) known: bool,
-}
-
-impl Begin {
-    /// Refuses to enforce what nobody signed. A policy that was applied while everything was only audited did not have
-    /// to be signed then.
-    pub(super) fn admit(&mut self, mode: Mode, allow_unsigned: bool) -> Result<(), AgentError> {
-        let Record { signed_by, rules, origin, remarks, .. } = &mut self.record;
-        if mode == Mode::Audit || signed_by.is_some() || *rules == 0 {
-            return Ok(());
-        }
-        if !allow_unsigned {
-            return Err(AgentError::Unsigned { path: origin.clone() });
-        }
-        if !remarks.iter().any(|remark| remark == UNSIGNED) {
-            remarks.push(UNSIGNED.to_owned());
-        }
-        Ok(())
-    }
+    pub(super) config: PathBuf,
+    pub(super) journal: Journal,
 }
 
 impl Change {
@@ -119,6 +91,7 @@ impl Change {
         };
         change.store.recover(generation(now.held), stays)?;
         change.journal.settle(change.now()?, now.held.map(|held| held.sha256), now.pending.is_some())?;
+        change.raise_floor()?;
         Ok(change)
     }
 
@@ -132,6 +105,21 @@ impl Change {
             Some(held) => Ok(Some(held.generation)),
             None => Ok(self.store.current()?),
         }
+    }
+
+    /// Names the text of that policy.
+    pub(super) fn sha256_now(&self) -> Result<Option<Digest>, AgentError> {
+        match self.in_force().held {
+            Some(held) => Ok(Some(held.sha256)),
+            None => Ok(self
+                .now()?
+                .and_then(|generation| self.store.record(generation).ok())
+                .map(|now| now.sha256)),
+        }
+    }
+
+    pub(super) fn is_on_trial(&self) -> bool {
+        self.in_force().pending.is_some()
     }
 
     /// Refuses where something waits to be confirmed: two steps back at once would be a third policy.
@@ -157,7 +145,7 @@ impl Change {
         let trial = options.confirm_within.map(|time| time.as_secs());
         let mut deed = Deed { trial, ..deed(What::Apply, record.previous, &record) };
         deed.reason = record.remarks.iter().find(|remark| *remark == UNSIGNED).cloned();
-        let changed = self.put(&record, &source.text, &resolved, options, &deed);
+        let changed = self.put(&record, source, &resolved, options, &deed);
         if changed.is_err() {
             // The first error is the one to report; the next change removes what this leaves.
             drop(self.store.forget(record.generation).and_then(|()| self.store.arrived()));
@@ -167,6 +155,7 @@ impl Change {
 
     fn prepare(&self, source: &Source, options: &ApplyOptions) -> Result<(Record, Resolved), AgentError> {
         self.nothing_pending()?;
+        self.refuse_replay(source, self.mode())?;
         if options.confirm_within.is_some() && self.in_force().held.is_none() {
             return Err(AgentError::NothingInForce);
         }
@@ -183,12 +172,12 @@ impl Change {
     fn put(
         &self,
         record: &Record,
-        text: &[u8],
+        source: &Source,
         resolved: &Resolved,
         options: &ApplyOptions,
         deed: &Deed,
     ) -> Result<Changed, AgentError> {
-        self.store.keep(record, text)?;
+        self.store.keep(record, &source.text, source.accepted_signature())?;
         let staged = self.live.as_ref().map(|live| live.bank.stage(&held(record), &resolved.rules));
         let staged = staged.transpose()?;
         self.journal.record(deed.clone())?;
@@ -213,14 +202,15 @@ impl Change {
 
     /// Says in the log what came of what was intended there. Where that fails, the next change says it.
     pub(super) fn told<T>(&self, deed: Deed, result: Result<T, AgentError>) -> Result<T, AgentError> {
-        drop(self.journal.record(match &result {
+        let told = self.journal.record(match &result {
             Ok(_) => deed.with(Outcome::Done),
             Err(why) => deed.with(Outcome::Refused).because(why.chain()),
-        }));
+        });
+        drop(told.and_then(|()| self.raise_floor()));
         result
     }
 
-    fn sweep(&self, keep: usize) -> Result<(), StoreError> {
+    pub(super) fn sweep(&self, keep: usize) -> Result<(), StoreError> {
         let retained = self.live.iter().flat_map(|live| live.bank.retained());
         self.store.sweep(keep, &retained.map(|held| held.generation).collect::<Vec<_>>())
     }
@@ -344,86 +334,10 @@ impl Change {
             cgroups: Vec::new(),
         })
     }
-
-    /// What a run begins with, if it may; what is refused is on record.
-    pub(super) fn chosen(&self, file: &Source, options: &Options) -> Result<Begin, AgentError> {
-        let mut deed = Deed { sha256: Some(file.sha256), ..Deed::new(What::RunStart, Outcome::Intended) };
-        let chosen = self.choose(file).and_then(|mut begin| {
-            deed.sha256 = Some(begin.record.sha256);
-            begin.admit(options.mode, options.allow_unsigned)?;
-            Ok(begin)
-        });
-        chosen.or_else(|why| self.told(deed, Err(why)))
-    }
-
-    /// What a run begins with: its policy file, when that says something new since the policy was last changed;
-    /// otherwise the generation that is in force or was when the host went down.
-    fn choose(&self, file: &Source) -> Result<Begin, AgentError> {
-        let seen = Seen { path: origin(&file.path), sha256: file.sha256 };
-        if self.store.seen()?.contains(&seen)
-            && let Some(generation) = self.now()?
-        {
-            match self.store.record(generation) {
-                Ok(record) => {
-                    let mut source = Source::stored(&self.store, &record)?;
-                    source.remarks.clone_from(&record.remarks);
-                    return Ok(Begin { source, record, known: true });
-                }
-                // The store was lost: the file is all there is.
-                Err(StoreError::Unknown(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let begin = Begin { source: file.clone(), record: self.record(file)?, known: false };
-        self.store.keep(&begin.record, &file.text)?;
-        Ok(begin)
-    }
-
-    /// Says in the log what a run is about to put into force.
-    pub(super) fn begins(&self, begin: &Begin) -> Result<Deed, AgentError> {
-        let mut deed = deed(What::RunStart, self.now()?, &begin.record);
-        if begin.record.remarks.iter().any(|remark| remark == UNSIGNED) {
-            deed = deed.because(UNSIGNED);
-        }
-        self.journal.record(deed.clone())?;
-        Ok(deed)
-    }
-
-    /// A run has begun with it.
-    pub(super) fn begun(
-        &self,
-        begin: &mut Begin,
-        file: &Source,
-        resolved: Option<&Resolved>,
-    ) -> Result<(), AgentError> {
-        if let Some(resolved) = resolved {
-            note(&mut begin.record, resolved);
-            self.store.rewrite(&begin.record)?;
-        }
-        let mut seen = self.store.seen()?;
-        seen.retain(|entry| entry.path != origin(&file.path));
-        seen.push(Seen { path: origin(&file.path), sha256: file.sha256 });
-        // The default file and the last one that was named: no more are needed.
-        let default = self.config.join(super::POLICY);
-        if let [first, _, _] = seen.as_slice()
-            && first.path != default
-        {
-            seen.remove(0);
-        } else if seen.len() > 2 {
-            seen.remove(1);
-        }
-        self.store.set_seen(&seen)?;
-        // A policy on trial, which was left as it is, is not what a reboot is to bring back.
-        if resolved.is_some() {
-            self.store.set_current(begin.record.generation)?;
-        }
-        self.store.arrived()?;
-        Ok(self.sweep(KEEP)?)
-    }
 }
 
 /// A policy file as it is named from everywhere.
-fn origin(path: &Path) -> PathBuf {
+pub(super) fn origin(path: &Path) -> PathBuf {
     if path == Path::new("-") { path.to_owned() } else { absolute(path).unwrap_or_else(|_| path.to_owned()) }
 }
 
@@ -438,7 +352,7 @@ pub(super) fn held(record: &Record) -> Held {
     Held { generation: record.generation, sha256: record.sha256, rules }
 }
 
-fn note(record: &mut Record, resolved: &Resolved) {
+pub(super) fn note(record: &mut Record, resolved: &Resolved) {
     const ABSENT: &str = "does not exist";
     record.cgroups.clone_from(&resolved.cgroups);
     record.remarks.retain(|remark| !remark.ends_with(ABSENT));

@@ -83,6 +83,19 @@ pub enum AgentError {
         /// Which of its settings says so.
         why: String,
     },
+    /// A policy that is older than one that was accepted.
+    #[error("{}: replay: {}, and version {highest} was accepted before", .path.display(), match .version {
+        Some(version) => format!("the policy has version {version}"),
+        None => "the policy has no policy_version".to_owned(),
+    })]
+    Replay {
+        /// The file.
+        path: PathBuf,
+        /// Its `policy_version=`.
+        version: Option<u64>,
+        /// The highest one that was accepted.
+        highest: u64,
+    },
     /// Enforcement of a policy that nobody signed.
     #[error("{}: enforce mode needs a signed policy", .path.display())]
     Unsigned {
@@ -130,6 +143,20 @@ pub enum AgentError {
     /// Confirmation is asked for where nothing could revert.
     #[error("nothing is in force that could go back by itself")]
     NothingInForce,
+    /// The host was booted without us.
+    #[error("aegisbpf.off stands on the kernel command line: nothing is started")]
+    SwitchedOff,
+    /// The break-glass file could not be made or removed.
+    #[error("{}: the break-glass file could not be {action}", .path.display())]
+    BreakGlass {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
     /// Another agent runs.
     #[error("another agent is running")]
     Busy,

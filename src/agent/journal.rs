@@ -1,17 +1,18 @@
 //! What is recorded of what this process does: in the audit log, and the end of the log in the kernel.
 
-use super::{AgentError, Dirs};
+use super::{AgentError, Dirs, moment::clock};
 use crate::{
     audit::{Deed, Head, Log, Outcome, What, Who},
-    enforce::{Ledger, Pins},
+    enforce::{Ledger, Page, Pins},
     policy::Digest,
-    store::Record,
+    store::{Floor, Record, Store},
 };
 
 /// The audit log as this process writes it.
 #[derive(Debug)]
 pub struct Journal {
     log: Log,
+    store: Store,
     who: Who,
     ledger: Option<Ledger>,
 }
@@ -20,7 +21,12 @@ impl Journal {
     /// Names the log and opens what is pinned. Where the pins cannot be looked at, the log is all there is: whoever may
     /// not look there may not change anything there either.
     pub fn of(dirs: &Dirs) -> Self {
-        let mut journal = Self { log: Log::at(&dirs.state, &dirs.run), who: Who::current(), ledger: None };
+        let mut journal = Self {
+            log: Log::at(&dirs.state, &dirs.run),
+            store: Store::at(&dirs.state),
+            who: Who::current(),
+            ledger: None,
+        };
         journal.look(&Pins::below(&dirs.bpffs));
         journal
     }
@@ -33,6 +39,13 @@ impl Journal {
     /// The log.
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// Who this process works for, in words.
+    pub(super) fn name(&self) -> String {
+        let Who { uid, loginuid, pid, .. } = &self.who;
+        let login = loginuid.map(|uid| format!(", logged in as {uid}")).unwrap_or_default();
+        format!("by uid {uid}{login}, pid {pid}")
     }
 
     /// The end of the log that the kernel knows.
@@ -49,6 +62,50 @@ impl Journal {
             let mut page = ledger.read();
             page.audit = Some((head.seq, head.sha256));
             ledger.write(&page);
+        }
+        Ok(())
+    }
+
+    /// What only grows, by the state directory and the kernel: losing one of them does not lower it.
+    pub fn floor(&self) -> Result<Floor, AgentError> {
+        let page = self.ledger.as_ref().map(Ledger::read).unwrap_or_default();
+        let known = Floor { policy_version: page.policy_version, last_seen: page.last_seen };
+        Ok(self.store.floor()?.max(known))
+    }
+
+    /// Raises the highest accepted policy version, and the latest seen time to that of now. Both places have it when this
+    /// returns.
+    pub(super) fn raise(&self, policy_version: u64) -> Result<Floor, AgentError> {
+        /// A time that is older by less is not worth a write.
+        const STEP: u64 = 60;
+        let floor = self.floor()?;
+        let wanted = floor.max(Floor { policy_version, last_seen: clock() });
+        let kept =
+            self.store.floor()? == floor && self.ledger.as_ref().is_none_or(|ledger| is_in(ledger, floor));
+        if kept && wanted.policy_version == floor.policy_version && wanted.last_seen < floor.last_seen + STEP
+        {
+            return Ok(floor);
+        }
+        let _writer = self.log.lock()?;
+        // Another one may have raised it since.
+        let wanted = self.floor()?.max(wanted);
+        self.set_floor(wanted)?;
+        Ok(wanted)
+    }
+
+    /// Takes the time of now for the latest one, also when it is not.
+    pub fn forget_clock(&self) -> Result<(), AgentError> {
+        let why = format!("the latest time that was seen was {} s since 1970", self.floor()?.last_seen);
+        self.record(Deed::new(What::ClockReset, Outcome::Done).because(why))?;
+        let _writer = self.log.lock()?;
+        self.set_floor(Floor { last_seen: clock(), ..self.floor()? })
+    }
+
+    fn set_floor(&self, floor: Floor) -> Result<(), AgentError> {
+        self.store.keep_floor(floor)?;
+        if let Some(ledger) = &self.ledger {
+            let Floor { policy_version, last_seen } = floor;
+            ledger.write(&Page { policy_version, last_seen, ..ledger.read() });
         }
         Ok(())
     }
@@ -114,4 +171,9 @@ pub(super) fn deed(what: What, from: Option<u64>, record: &Record) -> Deed {
         signed_by: record.signed_by.clone(),
         ..Deed::new(what, Outcome::Intended)
     }
+}
+
+fn is_in(ledger: &Ledger, floor: Floor) -> bool {
+    let page = ledger.read();
+    page.policy_version == floor.policy_version && page.last_seen == floor.last_seen
 }

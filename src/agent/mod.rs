@@ -1,12 +1,17 @@
 //! The story: probe, select, load, attach, prove, apply, confine, watch.
 
+mod begin;
 mod change;
 mod error;
+mod glass;
 mod guard;
 mod journal;
 mod live;
+mod moment;
 mod notify;
 mod output;
+mod replay;
+mod reset;
 mod resolve;
 mod simulate;
 mod source;
@@ -14,30 +19,31 @@ mod watch;
 
 use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt as _, path::Path, time::Duration};
 
+use self::{
+    begin::Begin,
+    change::{accepted, held},
+    notify::Notify,
+};
 pub use self::{
     change::{ApplyOptions, Change, Changed, policy_state},
     error::AgentError,
+    glass::{Glass, break_glass},
     guard::{Guard, Setup},
     journal::Journal,
     live::{Dirs, Live},
+    moment::Moment,
     output::{Output, Talk},
+    reset::{Ended, detach, reset},
     simulate::Question,
     source::{AgentDistrust, Source, beside, objection, read_bounded, read_signature},
 };
-use self::{
-    change::{Begin, accepted, held},
-    notify::Notify,
-};
 use crate::{
     enforce::Pins,
-    kernel::{Answers, Kernel},
+    kernel::{Answers, BootSwitches, Kernel},
     plan::{self, Accept, Decision, OnDegraded, Request},
     state::RunDir,
     tier::{Attach, Mode},
 };
-
-/// The file whose presence turns enforcement into audit.
-pub const BREAK_GLASS: &str = "break_glass";
 
 /// The directory of who is trusted to sign policies.
 pub const KEYS: &str = "keys";
@@ -67,6 +73,8 @@ pub struct Options {
     pub with_permission: bool,
     /// How often to prove.
     pub proof_interval: Duration,
+    /// What the kernel command line says.
+    pub boot: BootSwitches,
     /// Where things are.
     pub dirs: Dirs,
 }
@@ -74,6 +82,9 @@ pub struct Options {
 /// Runs until a signal ends it. Enforcement stays; observation ends.
 pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentError> {
     let dirs = &options.dirs;
+    if options.boot.off {
+        return Err(AgentError::SwitchedOff);
+    }
     let run_dir = RunDir::at(&dirs.run);
     let lock = run_dir.lock().map_err(|source| AgentError::Directory { path: dirs.run.clone(), source })?;
     let _lock = lock.ok_or(AgentError::Busy)?;
@@ -115,6 +126,7 @@ fn start(
         tier: options.tier,
         on_degraded: options.on_degraded,
         break_glass: break_glass(&options.dirs.config),
+        audit_boot: options.boot.audit,
         failed: Vec::new(),
     };
     loop {
@@ -142,9 +154,4 @@ fn start(
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Whether the break-glass file is there. Where that cannot be told, it is not: enforcement must not end by accident.
-pub fn break_glass(config_dir: &Path) -> bool {
-    config_dir.join(BREAK_GLASS).symlink_metadata().is_ok()
 }

@@ -45,6 +45,7 @@ impl Change {
             tier: None,
             on_degraded: OnDegraded::Exit,
             break_glass: false,
+            audit_boot: false,
             failed: Vec::new(),
         };
         let tier = plan::select(&answers, &request)?.tier;

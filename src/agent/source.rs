@@ -7,7 +7,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::AgentError;
+use super::{AgentError, Moment};
 use crate::{
     kernel::Host,
     policy::{self, Code, Digest, Policy, limits},
@@ -89,7 +89,13 @@ impl Source {
 
     /// The policy of a generation, as it was applied.
     pub fn stored(store: &Store, record: &Record) -> Result<Self, AgentError> {
-        Self::parse(&record.origin, &store.text(&record.sha256)?)
+        let signature = store.signature(&record.sha256)?;
+        Ok(Self { signature, ..Self::parse(&record.origin, &store.text(&record.sha256)?)? })
+    }
+
+    /// What is to be kept of its signature.
+    pub(super) fn accepted_signature(&self) -> Option<&[u8]> {
+        self.signature.as_deref().filter(|_| self.signed_by.is_some())
     }
 
     /// What names the content of a policy file now, whatever it says. `None`: it cannot be read, or only once.
@@ -121,21 +127,22 @@ impl Source {
     }
 
     /// Refuses what may not run: another file than the one meant, one with a signature of something else, or enforcement
-    /// of one that nobody who is trusted signed. `keys` is the directory of who is trusted.
+    /// of one that nobody who is trusted signed. `keys` is the directory of who is trusted at this `moment`.
     pub fn admit(
         &mut self,
         mode: Mode,
         sha256: Option<Digest>,
         allow_unsigned: bool,
         keys: &Path,
+        moment: Moment,
     ) -> Result<(), AgentError> {
         if let Some(wanted) = sha256
             && wanted != self.sha256
         {
             return Err(AgentError::Hash { path: self.path.clone(), wanted, found: self.sha256 });
         }
-        self.check_validity()?;
-        match self.vouched(keys) {
+        self.check_validity(moment)?;
+        match self.vouched_at(keys, moment.now) {
             None => {}
             Some(Ok(accepted)) => self.signed_by = Some(accepted.principal),
             Some(Err(why)) if mode == Mode::Audit && !why.is_of_something_else() => {
@@ -154,17 +161,21 @@ impl Source {
 
     /// What the signature beside the file is worth; `None`: there is none.
     pub fn vouched(&self, keys: &Path) -> Option<Result<Accepted, AgentDistrust>> {
+        self.vouched_at(keys, now())
+    }
+
+    pub(super) fn vouched_at(&self, keys: &Path, now: i64) -> Option<Result<Accepted, AgentDistrust>> {
         let signature = self.signature.as_ref()?;
         let trust = match provenance::load(keys) {
             Ok(trust) => trust,
             Err(source) => return Some(Err(AgentDistrust::Keys(source))),
         };
-        Some(provenance::verify(&self.text, signature, &trust, now()).map_err(AgentDistrust::Signature))
+        Some(provenance::verify(&self.text, signature, &trust, now).map_err(AgentDistrust::Signature))
     }
 
     /// What the policy says about itself: for which hosts, from when, until when.
-    fn check_validity(&self) -> Result<(), AgentError> {
-        match objection(&self.policy) {
+    fn check_validity(&self, moment: Moment) -> Result<(), AgentError> {
+        match self.policy.settings.objection(&Host::current().name, moment.now) {
             None => Ok(()),
             Some((_, why)) => Err(AgentError::NotForUs { path: self.path.clone(), why }),
         }

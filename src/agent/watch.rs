@@ -10,7 +10,7 @@ use async_signal::{Signal, Signals};
 use smol::{Async, Timer, future::FutureExt as _, stream::StreamExt as _};
 
 use super::{
-    AgentError, Guard, Journal, Options, Output, Talk, break_glass,
+    AgentError, Guard, Journal, Moment, Options, Output, Talk, break_glass,
     change::{moved_cgroups, policy_state},
     guard::describe,
     notify::Notify,
@@ -22,7 +22,7 @@ use crate::{
     plan::Decision,
     state::{AgentState, AttachState, EventState, Health, HookState, RunDir, SCHEMA_VERSION, Status},
     store::{Record, Store},
-    tier::{Hook, Need},
+    tier::{Hook, Mode, Need},
 };
 
 /// How often break-glass and counters are looked at: half of the second within which break-glass has to work.
@@ -44,6 +44,8 @@ pub(super) struct Watch {
     journal: Journal,
     /// Why the last entry could not be written.
     unrecorded: Option<String>,
+    /// What is to be said of a clock that was set back.
+    set_back: Option<String>,
     run_dir: RunDir,
     notify: Notify,
     options: Options,
@@ -92,6 +94,7 @@ impl Watch {
             output: Output::new(talk, guard.tier.name),
             journal: Journal::of(&options.dirs),
             unrecorded: None,
+            set_back: None,
             guard,
             reader,
             ready,
@@ -209,6 +212,14 @@ impl Watch {
         }
     }
 
+    /// Keeps the latest time that was seen, and says when the clock is far behind it.
+    fn follow_clock(&mut self) {
+        match self.journal.raise(0) {
+            Ok(floor) => self.set_back = Moment::after(floor.last_seen).remark(),
+            Err(error) => self.unrecorded = Some(error.chain()),
+        }
+    }
+
     /// What is on record of a policy. A record that is not of that text is none of it.
     fn record(&self, held: Option<Held>) -> Option<Record> {
         let record = Store::at(&self.options.dirs.state).record(held?.generation).ok()?;
@@ -218,6 +229,7 @@ impl Watch {
     fn tick(&mut self) -> Result<(), AgentError> {
         self.follow_policy()?;
         self.follow_break_glass();
+        self.follow_clock();
         let total = self.guard.counters()?.lost;
         if total > self.lost {
             let events = total - self.lost;
@@ -279,7 +291,10 @@ impl Watch {
         let counters = self.guard.counters()?;
         let broken = break_glass(&self.options.dirs.config);
         let mut reasons = Vec::new();
-        if self.options.mode != self.decision.mode {
+        if self.options.boot.audit && self.options.mode == Mode::Enforce {
+            reasons
+                .push("aegisbpf.mode=audit stands on the kernel command line: nothing is denied".to_owned());
+        } else if self.options.mode != self.decision.mode {
             for passed in &self.decision.passed_over {
                 reasons.extend(passed.reasons.iter().map(|reason| format!("{}: {reason}", passed.tier.name)));
             }
@@ -291,7 +306,7 @@ impl Watch {
             reasons.push(format!("the optional hook {} did not attach", hook.name));
         }
         reasons.extend(self.moved.iter().cloned());
-        reasons.extend(self.unrecorded.clone());
+        reasons.extend(self.set_back.iter().chain(&self.unrecorded).cloned());
         let degraded = !reasons.is_empty();
         reasons.extend(self.proof_failed.clone());
         let status = match (&self.proof_failed, degraded) {

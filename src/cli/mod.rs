@@ -1,6 +1,7 @@
 //! The command line: what was typed. Help texts live here.
 
 mod audit;
+mod break_glass;
 mod keys;
 mod policy;
 mod run;
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use self::{audit::*, keys::*, policy::*, run::*};
+pub use self::{audit::*, break_glass::*, keys::*, policy::*, run::*};
 use crate::{agent::Dirs, tier::Mode};
 
 /// Blocks unauthorised opens and execs of files in the kernel, and never claims more than it has proven.
@@ -73,8 +74,13 @@ pub enum Command {
     /// Show and check the log of what was done to the policy and to enforcement
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Suspend every denial at once, and let them return
+    #[command(subcommand)]
+    BreakGlass(BreakGlassCommand),
     /// End enforcement: remove every program, map and link of ours from the kernel
     Detach(JsonArgs),
+    /// End enforcement and forget every policy that was applied; the audit log is kept
+    Reset(ResetArgs),
     /// Print version and build
     Version(JsonArgs),
 }

@@ -58,6 +58,7 @@ pub(super) fn run(places: &Places) -> Result<Exit, Failure> {
         tier: None,
         on_degraded: OnDegraded::Audit,
         break_glass: false,
+        audit_boot: false,
         failed: Vec::new(),
     };
     let decision =

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use crate::{
+    agent,
     cli::{JsonArgs, Places},
-    enforce::Pins,
-    exit::{Exit, Failure},
+    exit::{self, Exit, Failure},
 };
 
 #[derive(Serialize)]
@@ -16,8 +16,11 @@ struct Detached {
 
 /// Removes every pin of ours.
 pub(super) fn run(args: JsonArgs, places: &Places) -> Result<Exit, Failure> {
-    let removed: Vec<String> =
-        Pins::below(&places.bpffs).remove_all()?.iter().map(|path| path.display().to_string()).collect();
+    let ended = agent::detach(&places.dirs())?;
+    if let Some(why) = &ended.unrecorded {
+        exit::note(&format!("WARNING: this is NOT on record: {}", why.chain()));
+    }
+    let removed: Vec<String> = ended.removed.iter().map(|path| path.display().to_string()).collect();
     if args.json {
         super::print_json(&Detached { schema_version: 1, removed })?;
     } else if removed.is_empty() {

@@ -1,6 +1,7 @@
 //! One file a subcommand.
 
 mod audit;
+mod break_glass;
 mod contract;
 mod demo;
 mod detach;
@@ -9,6 +10,7 @@ mod keys;
 mod metrics;
 mod policy;
 mod probe;
+mod reset;
 mod run;
 mod status;
 mod version;
@@ -42,6 +44,8 @@ pub fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Policy(command) => policy::run(command, places),
         Command::Keys(command) => keys::run(command, places),
         Command::Detach(args) => detach::run(*args, places),
+        Command::BreakGlass(command) => break_glass::run(command, places),
+        Command::Reset(args) => reset::run(*args, places),
         Command::Audit(command) => audit::run(*command, places),
         Command::Version(args) => version::run(*args),
     }
@@ -150,6 +154,10 @@ fn judge(error: &AgentError) -> (Exit, &'static str) {
         AgentError::NotForUs { .. } => {
             (Exit::Trust, "`host=`, `not_before=` and `expires=` in [settings] say where and when it holds")
         }
+        AgentError::Replay { .. } => (
+            Exit::Trust,
+            "raise `policy_version=` and sign it; `policy rollback` goes back to an earlier generation",
+        ),
         AgentError::Unsigned { .. } => {
             (Exit::Trust, "--allow-unsigned-policy enforces it all the same, and every status says so")
         }
@@ -157,6 +165,16 @@ fn judge(error: &AgentError) -> (Exit, &'static str) {
             Exit::Trust,
             "`aegisbpf keys list` shows who is trusted; `policy verify` tries it without applying",
         ),
+        AgentError::SwitchedOff => (
+            Exit::Unavailable,
+            "take it from the kernel command line and boot again; nothing is denied until then",
+        ),
+        AgentError::BreakGlass { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            (Exit::Privilege, "run it as root")
+        }
+        AgentError::BreakGlass { .. } => {
+            (Exit::Io, "the configuration directory needs to be writable by root")
+        }
         AgentError::Busy => (Exit::Busy, "`aegisbpf status` shows it; stop it first"),
         AgentError::Directory { .. } => {
             (Exit::Io, "name another directory with --run-dir, --state-dir or --config-dir")

@@ -1,11 +1,12 @@
 //! `aegisbpf run`
 
 use crate::{
-    agent::{self, Options, Source, Talk},
+    agent::{self, Moment, Options, Source, Talk},
     audit::{Deed, Outcome, What},
     cli::{LogFormat, Places, RunArgs},
     cmd,
     exit::{self, Exit, Failure},
+    kernel::BootSwitches,
 };
 
 /// Runs the agent.
@@ -13,17 +14,18 @@ pub(super) fn run(args: &RunArgs, places: &Places) -> Result<Exit, Failure> {
     let default = places.config_dir.join(agent::POLICY);
     let path = args.policy.as_ref().unwrap_or(&default);
     let mut deed = Deed::new(What::RunStart, Outcome::Refused);
+    let moment = Moment::of(&places.dirs())?;
     let admitted = Source::read(path, args.policy.is_none()).and_then(|mut source| {
         deed.sha256 = Some(source.sha256);
         deed.policy_version = source.policy.settings.policy_version;
         // An empty policy denies nothing, so nobody has to vouch for it.
         let harmless = source.policy.rules() == 0;
         let keys = places.config_dir.join(agent::KEYS);
-        source.admit(args.mode(), args.sha256, args.allow_unsigned_policy || harmless, &keys)?;
+        source.admit(args.mode(), args.sha256, args.allow_unsigned_policy || harmless, &keys, moment)?;
         Ok(source)
     });
     let source = cmd::recorded(&places.dirs(), deed, admitted)?;
-    for remark in &source.remarks {
+    for remark in source.remarks.iter().chain(&moment.remark()) {
         exit::note(remark);
     }
     let options = Options {
@@ -35,6 +37,7 @@ pub(super) fn run(args: &RunArgs, places: &Places) -> Result<Exit, Failure> {
         strict: args.strict,
         with_permission: args.lsm_hook.with_permission(),
         proof_interval: args.proof_interval,
+        boot: BootSwitches::current(),
         dirs: places.dirs(),
     };
     let talk = match args.log_format {

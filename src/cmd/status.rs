@@ -7,6 +7,7 @@ use crate::{
     cli::{HealthArgs, JsonArgs, Places},
     enforce::{EnforceError, Pinned, Pins},
     exit::{Exit, Failure},
+    kernel::BootSwitches,
     state::{AgentState, AttachState, Health, HookState, RunDir, Status},
     store::Store,
     tier::{Hook, Mode, Need},
@@ -90,6 +91,11 @@ pub(super) fn look(places: &Places) -> Result<Picture, Failure> {
             status.reasons.push("the kernel side was not looked at: that needs root".to_owned());
         }
         Err(error) => return Err(error.into()),
+    }
+    if BootSwitches::current().off {
+        status
+            .reasons
+            .insert(0, "aegisbpf.off stands on the kernel command line: nothing is started".to_owned());
     }
     if misreporting {
         status.enforcing = false;

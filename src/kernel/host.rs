@@ -92,6 +92,36 @@ fn lsm_name(id: u64) -> Option<&'static str> {
     NAMES.get(usize::try_from(id.checked_sub(FIRST)?).ok()?).copied()
 }
 
+/// What the kernel command line says about this product: the way out of a host that does not come up with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BootSwitches {
+    /// `aegisbpf.off`: nothing is started.
+    pub off: bool,
+    /// `aegisbpf.mode=audit`: nothing is denied, whatever is asked for.
+    pub audit: bool,
+}
+
+impl BootSwitches {
+    /// Reads `/proc/cmdline`. Where that cannot be read nothing is switched: enforcement must not end by accident.
+    pub fn current() -> Self {
+        Self::read(&fs::read_to_string("/proc/cmdline").unwrap_or_default())
+    }
+
+    /// Of a kernel command line. What comes behind `--` is for init alone.
+    fn read(line: &str) -> Self {
+        let words = line.split_ascii_whitespace().take_while(|word| *word != "--");
+        words.fold(Self::default(), |switches, word| match word {
+            "aegisbpf.off" | "aegisbpf.off=1" => Self { off: true, ..switches },
+            "aegisbpf.off=0" => Self { off: false, ..switches },
+            // The last one counts, as for the kernel itself.
+            _ => match word.strip_prefix("aegisbpf.mode=") {
+                Some(mode) => Self { audit: mode == "audit", ..switches },
+                None => switches,
+            },
+        })
+    }
+}
+
 /// The host, for headings and reports.
 #[derive(Clone, Debug, Serialize)]
 pub struct Host {
@@ -128,4 +158,27 @@ fn os_name() -> Option<String> {
         fs::read_to_string("/etc/os-release").or_else(|_| fs::read_to_string("/usr/lib/os-release")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
     Some(line.trim_matches('"').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn switches_of_a_command_line() {
+        let on = |off, audit| BootSwitches { off, audit };
+        for (line, wanted) in [
+            ("BOOT_IMAGE=/vmlinuz root=/dev/vda1 ro quiet", on(false, false)),
+            ("ro aegisbpf.off quiet\n", on(true, false)),
+            ("aegisbpf.off=1", on(true, false)),
+            ("aegisbpf.off=1 aegisbpf.off=0", on(false, false)),
+            ("aegisbpf.mode=audit", on(false, true)),
+            ("aegisbpf.mode=audit aegisbpf.mode=enforce", on(false, false)),
+            ("aegisbpf.mode=audit aegisbpf.off", on(true, true)),
+            ("quiet -- aegisbpf.off", on(false, false)),
+            ("xaegisbpf.off aegisbpf.offline aegisbpf.mode=", on(false, false)),
+        ] {
+            assert_eq!(BootSwitches::read(line), wanted, "{line}");
+        }
+    }
 }

@@ -16,7 +16,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Serialize, Serializer};
 
 pub use self::{
-    host::{Capabilities, Host, LsmList},
+    host::{BootSwitches, Capabilities, Host, LsmList},
     trial::Identity,
 };
 

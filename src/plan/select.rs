@@ -28,6 +28,8 @@ pub struct Request {
     pub on_degraded: OnDegraded,
     /// Whether the break-glass file is there.
     pub break_glass: bool,
+    /// Whether `aegisbpf.mode=audit` stands on the kernel command line.
+    pub audit_boot: bool,
     /// Tiers that were tried in earnest and failed, with what happened.
     pub failed: Vec<(&'static str, String)>,
 }
@@ -92,11 +94,18 @@ pub struct Refusal {
     pub passed_over: Vec<PassedOver>,
 }
 
-/// Selects the strongest tier that answers the request. Break-glass does not change the tier: enforcement is set up
+/// Selects the strongest tier that answers the request. A host that was booted to audit does, and is degraded where
+/// enforcement was asked for. Break-glass does not change the tier: enforcement is set up
 /// and suspended, so that it returns when the file goes; but it excuses a host that cannot enforce.
 pub fn select(answers: &Answers, request: &Request) -> Result<Decision, Refusal> {
     let mode = request.mode;
     let enforcing = mode == Mode::Enforce;
+    if enforcing && request.audit_boot {
+        return match strongest(answers, request, Mode::Audit) {
+            Ok((tier, passed_over)) => Ok(Decision { tier, mode: Mode::Audit, degraded: true, passed_over }),
+            Err(passed_over) => Err(Refusal { enforcing: false, passed_over }),
+        };
+    }
     match strongest(answers, request, mode) {
         Ok((tier, passed_over)) => {
             Ok(Decision { tier, mode, degraded: enforcing && request.break_glass, passed_over })
@@ -163,7 +172,14 @@ mod tests {
     }
 
     fn request(mode: Mode) -> Request {
-        Request { mode, tier: None, on_degraded: OnDegraded::Exit, break_glass: false, failed: Vec::new() }
+        Request {
+            mode,
+            tier: None,
+            on_degraded: OnDegraded::Exit,
+            break_glass: false,
+            audit_boot: false,
+            failed: Vec::new(),
+        }
     }
 
     fn without_effect() -> Answers {
@@ -218,13 +234,25 @@ mod tests {
         assert_eq!(decision.map(|decision| (decision.mode, decision.degraded)), Some((Mode::Audit, true)));
     }
 
+    #[test]
+    fn a_host_that_was_booted_to_audit_does() {
+        let booted = Request { audit_boot: true, ..request(Mode::Enforce) };
+        let decision = select(&all(&Answer::Yes), &booted).ok();
+        assert_eq!(
+            decision.map(|decision| (decision.tier.name, decision.mode, decision.degraded)),
+            Some(("bpf-lsm", Mode::Audit, true))
+        );
+        let audit = Request { audit_boot: true, ..request(Mode::Audit) };
+        assert_eq!(select(&all(&Answer::Yes), &audit).ok().map(|decision| decision.degraded), Some(false));
+    }
+
     proptest::proptest! {
         /// Whatever the answers: what is selected has all its needs answered yes, offers the mode, and enforcement that
         /// was asked for is either had or marked as degraded.
         #[test]
         fn selected_means_proven(
             bits in proptest::collection::vec(0_u8..3, Probe::ALL.len()),
-            enforce: bool, lenient: bool, break_glass: bool,
+            enforce: bool, lenient: bool, break_glass: bool, audit_boot: bool,
             pinned in proptest::option::of(0_usize..TIERS.len()),
         ) {
             let answers: Answers = Probe::ALL.iter().zip(&bits).map(|(probe, bit)| (*probe, match bit {
@@ -237,6 +265,7 @@ mod tests {
                 tier: pinned.map(|index| TIERS[index].name),
                 on_degraded: if lenient { OnDegraded::Audit } else { OnDegraded::Exit },
                 break_glass,
+                audit_boot,
                 failed: Vec::new(),
             };
             if let Ok(decision) = select(&answers, &request) {
@@ -244,7 +273,8 @@ mod tests {
                 assert!(decision.tier.modes.contains(&decision.mode));
                 assert_eq!(decision.degraded, enforce && (break_glass || decision.mode == Mode::Audit));
                 assert!(request.tier.is_none_or(|name| name == decision.tier.name));
-                assert!(!decision.degraded || lenient || break_glass);
+                assert!(!decision.degraded || lenient || break_glass || audit_boot);
+                assert!(!audit_boot || decision.mode == Mode::Audit);
             }
         }
     }

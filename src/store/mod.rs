@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! policies/SHA256       the text of a policy, as it was applied
+//! policies/SHA256.sig   what was accepted as its signature, where it has one
 //! generations/N.json    what generation N is: text, predecessor, time, origin
 //! current               the number of the generation to run
 //! seen.json             which policy files the current generation has taken into account
+//! floor.json            what only grows: the highest policy version, the latest time
 //! changing              the number of a generation on its way; gone when it is in force
 //! apply.lock            held by whoever changes any of this
 //! ```
@@ -12,6 +14,7 @@
 //! A generation is complete before `current` names it. Power loss at any point leaves the old or the new one.
 
 mod files;
+mod floor;
 
 use std::{
     fs::{DirBuilder, File},
@@ -22,6 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use self::floor::Floor;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
@@ -191,6 +195,10 @@ impl Store {
         self.policies().join(sha256.to_string())
     }
 
+    fn signature_path(&self, sha256: &Digest) -> PathBuf {
+        self.policies().join(format!("{sha256}.sig"))
+    }
+
     fn read(path: PathBuf, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
         files::read(&path, limit).map_err(|source| StoreError::File { path, action: "reading", source })
     }
@@ -243,6 +251,11 @@ impl Store {
         }
     }
 
+    /// What was accepted as the signature of a policy. Whether it still is, its reader asks.
+    pub fn signature(&self, sha256: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        Self::read(self.signature_path(sha256), MAX_RECORD)
+    }
+
     /// The policy files that the current generation has taken into account.
     pub fn seen(&self) -> Result<Vec<Seen>, StoreError> {
         let path = self.dir.join("seen.json");
@@ -264,10 +277,13 @@ impl Writer {
 
     /// Keeps a generation that is on its way. It is the current one when [`Self::set_current`] says so, and stays when
     /// [`Self::arrived`] was called.
-    pub fn keep(&self, record: &Record, text: &[u8]) -> Result<(), StoreError> {
+    pub fn keep(&self, record: &Record, text: &[u8], signature: Option<&[u8]>) -> Result<(), StoreError> {
         replace(&self.changing(), format!("{}\n", record.generation).as_bytes())?;
         if self.text(&record.sha256).is_err() {
             replace(&self.text_path(&record.sha256), text)?;
+        }
+        if let Some(signature) = signature {
+            replace(&self.signature_path(&record.sha256), signature)?;
         }
         self.rewrite(record)
     }
@@ -336,10 +352,25 @@ impl Writer {
             .filter_map(|number| self.record(number).ok())
             .map(|record| record.sha256.to_string())
             .collect();
-        for name in Store::names(&self.policies())?.iter().filter(|name| !texts.contains(name)) {
+        let is_needed =
+            |name: &str| texts.iter().any(|text| text == name.strip_suffix(".sig").unwrap_or(name));
+        for name in Store::names(&self.policies())?.iter().filter(|name| !is_needed(name)) {
             remove(&self.policies().join(name))?;
         }
         Ok(())
+    }
+
+    /// Forgets everything: what is to run goes first, so that an interruption leaves no half of it to run.
+    pub fn clear(&self) -> Result<(), StoreError> {
+        for name in ["current", "changing", "seen.json", "floor.json"] {
+            remove(&self.dir.join(name))?;
+        }
+        for dir in [self.generations(), self.policies()] {
+            for name in Store::names(&dir)? {
+                remove(&dir.join(name))?;
+            }
+        }
+        self.remove_unfinished()
     }
 
     /// Removes files of writers that were interrupted.

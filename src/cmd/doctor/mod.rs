@@ -130,6 +130,7 @@ pub(super) fn assess(answers: &Answers, lsm: Option<&LsmList>, break_glass: bool
         tier: None,
         on_degraded: OnDegraded::Exit,
         break_glass: false,
+        audit_boot: false,
         failed: Vec::new(),
     };
     let (verdict, passed_over) = match plan::select(answers, &request(Mode::Enforce)) {

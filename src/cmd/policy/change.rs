@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     abi,
-    agent::{self, AgentError, ApplyOptions, Change, Changed, Dirs, Live, Source},
+    agent::{self, AgentError, ApplyOptions, Change, Changed, Dirs, Live, Moment, Source},
     audit::{Deed, Outcome, What},
     cli::{ApplyArgs, JsonArgs, Places, RollbackArgs},
     cmd::{self, print, print_json},
@@ -71,12 +71,14 @@ fn admitted(args: &ApplyArgs, wanted: Option<Digest>, places: &Places) -> Result
     let dirs = places.dirs();
     let mut deed = Deed::new(What::Apply, Outcome::Refused);
     let mode = mode_in_force(&dirs)?;
+    let moment = Moment::of(&dirs)?;
+    moment.remark().iter().for_each(|remark| exit::note(remark));
     let admitted = Source::read(&args.file, false).and_then(|mut source| {
         deed.sha256 = Some(source.sha256);
         deed.policy_version = source.policy.settings.policy_version;
         let harmless = source.policy.rules() == 0;
         let keys = places.config_dir.join(agent::KEYS);
-        source.admit(mode, wanted, args.allow_unsigned_policy || harmless, &keys)?;
+        source.admit(mode, wanted, args.allow_unsigned_policy || harmless, &keys, moment)?;
         Ok(source)
     });
     Ok(cmd::recorded(&dirs, deed, admitted)?)

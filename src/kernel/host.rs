@@ -22,6 +22,11 @@ impl Capabilities {
         Self { effective: status.map_or(0, |status| status.capeff) }
     }
 
+    /// Of a set as `/proc` has it.
+    pub(super) fn of(effective: u64) -> Self {
+        Self { effective }
+    }
+
     fn has(self, capability: u32) -> bool {
         self.effective & (1 << capability) != 0
     }

@@ -4,7 +4,10 @@
 //! program, and one that accepts and attaches them may never call them. So each question is answered by doing the thing,
 //! on a small scale that touches nobody else.
 
+mod cause;
+mod distro;
 mod host;
+mod surroundings;
 mod trial;
 mod types;
 
@@ -16,7 +19,10 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Serialize, Serializer};
 
 pub use self::{
+    cause::{Cause, Finding, Step, causes, causes_of},
+    distro::{Boot, boot_line},
     host::{BootSwitches, Capabilities, Host, LsmList},
+    surroundings::{Confinement, Surroundings, read},
     trial::Identity,
 };
 

@@ -102,6 +102,20 @@ fn call(cmd: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i64> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
+/// Whether the call gets as far as the kernel's own code. An argument that is longer than a page is refused with E2BIG
+/// before anything else is looked at (but for the capability, before v5.12), and before an LSM is asked: another answer
+/// to a privileged caller is that of a filter in front of it.
+pub fn reaches_kernel() -> io::Result<()> {
+    const TOO_LONG: usize = 1 << 20;
+    // SAFETY: the kernel reads nothing from the address: the length alone makes it refuse.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, 0, std::ptr::null::<bpf_attr>(), TOO_LONG) };
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::E2BIG) if result < 0 => Ok(()),
+        _ => Err(error),
+    }
+}
+
 fn call_fd(cmd: bpf_cmd, attr: &mut bpf_attr) -> io::Result<OwnedFd> {
     let fd = i32::try_from(call(cmd, attr)?).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
     // SAFETY: the kernel just gave us this descriptor, so nobody else owns it.

@@ -4,6 +4,8 @@
 mod abi;
 #[path = "build/bpf.rs"]
 mod bpf;
+#[path = "build/checks.rs"]
+mod checks;
 #[path = "build/failures.rs"]
 mod failures;
 #[path = "build/seccomp.rs"]
@@ -21,7 +23,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     abi::generate(&out.join("layout.o"), &out.join("abi.rs"))?;
     seccomp::generate("src/confine/calls.toml", &out.join("seccomp.rs"))?;
     tiers::generate("tiers", &out.join("tiers.rs"))?;
-    for input in ["build.rs", "build", "bpf-lsm", "bpf-tracepoint", "src/confine/calls.toml", "tiers"] {
+    checks::generate("src/cmd/doctor/checks.toml", &out.join("checks.rs"))?;
+    for input in [
+        "src/cmd/doctor/checks.toml",
+        "build.rs",
+        "build",
+        "bpf-lsm",
+        "bpf-tracepoint",
+        "src/confine/calls.toml",
+        "tiers",
+    ] {
         println!("cargo::rerun-if-changed={input}");
     }
     Ok(())

@@ -183,3 +183,151 @@ fn lint_explains_and_fixes() {
     let faulty = policy(dir.path(), "version=3\n");
     refused(&["policy", "lint", &faulty], 65, &["policy.conf:1"]);
 }
+
+/// What the binary publishes as the schema of what it prints.
+fn schema(name: &str) -> Value {
+    json(&["schema", name])
+}
+
+/// Fails when a document is not what its schema says.
+fn valid(name: &str, document: &Value) {
+    let mut compiler = boon::Compiler::new();
+    compiler.add_resource(name, schema(name)).expect("a schema");
+    let mut schemas = boon::Schemas::new();
+    let index = compiler.compile(name, &mut schemas).expect("a schema that compiles");
+    let fault = schemas.validate(document, index).err().map(|error| error.to_string());
+    assert_eq!(fault, None, "{name}");
+}
+
+#[test]
+fn what_is_printed_is_what_its_schema_says() {
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let at = dir.path().to_str().expect("UTF-8");
+    valid("doctor", &json(&["doctor", "--json"]));
+    valid("status", &json(&["status", "--json", "--run-dir", at, "--bpffs", at]));
+    valid("status", &json(&["health", "--json", "--run-dir", at, "--bpffs", at]));
+    let file = dir.path().join("report.json");
+    let file = file.to_str().expect("UTF-8");
+    aegisbpf(&["doctor", "--report", file]);
+    let report: Value = serde_json::from_slice(&std::fs::read(file).expect("a report")).expect("JSON");
+    valid("report", &report);
+    let name = rustix::system::uname();
+    let name = name.nodename().to_str().expect("UTF-8");
+    let host = report["host"].as_object().expect("a host");
+    assert!(host.values().all(|value| value != name), "a report names the host");
+    // A schema that takes everything would show nothing.
+    let mut compiler = boon::Compiler::new();
+    compiler.add_resource("report", schema("report")).expect("a schema");
+    let mut schemas = boon::Schemas::new();
+    let index = compiler.compile("report", &mut schemas).expect("a schema that compiles");
+    for (pointer, wrong) in [("/verdict", "FINE"), ("/checks/0/result", "good"), ("/host/name", "x")] {
+        let mut other = report.clone();
+        match other.pointer_mut(pointer) {
+            Some(value) => *value = wrong.into(),
+            None => other["host"]["name"] = wrong.into(),
+        }
+        assert!(schemas.validate(&other, index).is_err(), "{pointer}");
+    }
+}
+
+#[test]
+fn doctor_shows_what_is_wanted() {
+    let ids = |args: &[&str]| -> Vec<String> {
+        let report = json(&[&["doctor", "--json"], args].concat());
+        let checks = report["checks"].as_array().expect("checks").clone();
+        checks.iter().map(|check| check["id"].as_str().expect("an id").to_owned()).collect()
+    };
+    assert!(ids(&[]).len() >= 35);
+    assert_eq!(ids(&["--only", "k002,R009"]), ["K002", "R009"]);
+    assert_eq!(ids(&["--only", "observation"]), ["T001", "T002"]);
+    assert_eq!(ids(&["--only", "observation", "--skip", "T001"]), ["T002"]);
+    assert!(ids(&["--skip", "file-systems"]).iter().all(|id| !id.starts_with('F')));
+    refused(&["doctor", "--only", "K0O2"], 64, &["K002"]);
+    refused(&["doctor", "--skip", "enforcment"], 64, &["enforcement"]);
+}
+
+#[test]
+fn strict_takes_no_doubt() {
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let at = dir.path().to_str().expect("UTF-8");
+    let code = |args: &[&str]| aegisbpf(&[&["doctor", "--require", "audit"], args].concat()).status.code();
+    let lenient = code(&["--config-dir", at]);
+    // The verdict decides first; where it is good enough, the checks do.
+    let only = |id| ["--config-dir", at, "--strict", "--only", id];
+    assert_eq!(code(&only("R009")), lenient);
+    std::fs::write(dir.path().join("break_glass"), "").expect("a file");
+    assert_eq!(code(&only("D006")), if lenient == Some(0) { Some(1) } else { lenient });
+}
+
+#[test]
+fn every_id_is_explained() {
+    let report = json(&["doctor", "--json"]);
+    for check in report["checks"].as_array().expect("checks") {
+        let id = check["id"].as_str().expect("an id");
+        let explained = json(&["explain", "--json", &id.to_lowercase()]);
+        assert_eq!(explained["id"], id);
+        assert!(explained["text"].as_array().is_some_and(|text| text.len() >= 2), "{id}");
+    }
+    for (topic, kind) in [
+        ("SECCOMP_FILTER", "cause"),
+        ("file.exec", "claim"),
+        ("agent_crash", "failure"),
+        ("p001", "fault of a policy"),
+    ] {
+        assert_eq!(json(&["explain", "--json", topic])["kind"], kind);
+    }
+    refused(&["explain", "K0002"], 64, &["K002"]);
+    refused(&["explain", "\u{1b}[2J"], 64, &["\\u{1b}"]);
+    refused(&["schema", "doctr"], 64, &["doctor"]);
+}
+
+/// Unprivileged and without an agent: what could not be looked at is unknown, with the cause. That it writes nothing is
+/// shown in the VMs.
+#[test]
+fn doctor_needs_no_privilege() {
+    use std::os::unix::{fs::PermissionsExt as _, process::CommandExt as _};
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let binary = dir.path().join("aegisbpf");
+    std::fs::copy(env!("CARGO_BIN_EXE_aegisbpf"), &binary).expect("a copy");
+    for path in [dir.path(), &binary] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    }
+    let mut command = Command::new(&binary);
+    command.args(["doctor", "--json"]);
+    if rustix::process::geteuid().is_root() {
+        command.uid(65534).gid(65534);
+    }
+    let start = std::time::Instant::now();
+    let output = command.output().expect("it runs");
+    assert!(start.elapsed() < std::time::Duration::from_secs(10), "{:?}", start.elapsed());
+    assert_eq!(output.status.code(), Some(2));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    valid("doctor", &report);
+    assert_eq!(report["verdict"], "CANNOT-RUN");
+    let check = |id: &str| {
+        let checks = report["checks"].as_array().expect("checks");
+        checks.iter().find(|check| check["id"] == id).expect("a check").clone()
+    };
+    assert_eq!(check("B001")["result"], "unknown");
+    assert_eq!(check("B001")["causes"][0]["cause"], "CAPABILITY_MISSING");
+    assert_eq!(check("C001")["result"], "warn");
+}
+
+#[test]
+fn a_page_is_made_of_reports_alone() {
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let path = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (report, html, markdown) = (path("this.json"), path("page.html"), path("page.md"));
+    aegisbpf(&["doctor", "--report", &report]);
+    let made = aegisbpf(&["doctor", "--render", &report, &report, "--html", &html, "--markdown", &markdown]);
+    assert_eq!(made.status.code(), Some(0), "{}", String::from_utf8_lossy(&made.stderr));
+    let page = std::fs::read_to_string(html).expect("a page");
+    assert!(page.contains("2 hosts") && page.contains("<details"), "{page}");
+    assert_eq!(std::fs::read_to_string(markdown).expect("a table").lines().count(), 4);
+    let wrong = path("wrong.json");
+    std::fs::write(&wrong, "{\"schema_version\":1}").expect("a file");
+    refused(&["doctor", "--render", &report, &wrong], 65, &["wrong.json", "hint:"]);
+    refused(&["doctor", "--render", &path("none.json")], 74, &["none.json"]);
+    refused(&["doctor", "--html", &path("x.html")], 64, &["--render"]);
+    assert!(!dir.path().join("x.html").exists());
+}

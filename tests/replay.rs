@@ -1,7 +1,7 @@
 //! Policies and clocks that are older than what was accepted, the way out of both, and break-glass; where nothing is in
 //! force, with the real `ssh-keygen`.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::{
     fs,

@@ -2,6 +2,7 @@
 
 mod audit;
 mod break_glass;
+mod doctor;
 mod keys;
 mod policy;
 mod run;
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use self::{audit::*, break_glass::*, keys::*, policy::*, run::*};
+pub use self::{audit::*, break_glass::*, doctor::*, keys::*, policy::*, run::*};
 use crate::{agent::Dirs, tier::Mode};
 
 /// Blocks unauthorised opens and execs of files in the kernel, and never claims more than it has proven.
@@ -55,6 +56,8 @@ pub enum Command {
     Demo,
     /// Find out what this host can do, why, and what would mend it
     Doctor(DoctorArgs),
+    /// Say more about something that another command named: a check, a cause, a claim, a failure, a fault of a policy
+    Explain(ExplainArgs),
     /// Ask the kernel every question by trial and print the answers
     Probe(ProbeArgs),
     /// Print what each tier denies, observes and cannot do, and what happens in each failure
@@ -81,6 +84,8 @@ pub enum Command {
     Detach(JsonArgs),
     /// End enforcement and forget every policy that was applied; the audit log is kept
     Reset(ResetArgs),
+    /// Print the JSON Schema of what a command prints
+    Schema(SchemaArgs),
     /// Print version and build
     Version(JsonArgs),
 }
@@ -103,17 +108,6 @@ pub struct JsonArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// What `doctor` is to judge.
-#[derive(Clone, Copy, Debug, Args)]
-pub struct DoctorArgs {
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-    /// What this host must be able to do for exit 0
-    #[arg(long, value_name = "WHAT", default_value = "enforce")]
-    pub require: Mode,
 }
 
 /// What `probe` is to ask.

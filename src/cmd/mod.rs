@@ -6,16 +6,21 @@ mod contract;
 mod demo;
 mod detach;
 mod doctor;
+mod explain;
 mod keys;
 mod metrics;
 mod policy;
 mod probe;
 mod reset;
 mod run;
+mod schema;
 mod status;
 mod version;
 
-use std::io::{self, Write as _};
+use std::{
+    collections::BTreeSet,
+    io::{self, Write as _},
+};
 
 use serde::Serialize;
 
@@ -25,6 +30,7 @@ use crate::{
     cli::{Cli, Command},
     enforce::EnforceError,
     exit::{self, Exit, Failure},
+    kernel::{self, LsmList, Surroundings},
     plan::RulesError,
     store::StoreError,
 };
@@ -35,7 +41,8 @@ pub fn run(cli: &Cli) -> Result<Exit, Failure> {
     match &cli.command {
         Command::Run(args) => run::run(args, places),
         Command::Demo => demo::run(places),
-        Command::Doctor(args) => doctor::run(*args, places),
+        Command::Doctor(args) => doctor::run(args, places),
+        Command::Explain(args) => explain::run(args),
         Command::Probe(args) => probe::run(*args, places),
         Command::Contract(args) => contract::run(*args),
         Command::Status(args) => status::status(*args, places),
@@ -47,6 +54,7 @@ pub fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::BreakGlass(command) => break_glass::run(command, places),
         Command::Reset(args) => reset::run(*args, places),
         Command::Audit(command) => audit::run(*command, places),
+        Command::Schema(args) => schema::run(args),
         Command::Version(args) => version::run(*args),
     }
 }
@@ -59,6 +67,16 @@ fn recorded<T>(dirs: &Dirs, deed: Deed, result: Result<T, AgentError>) -> Result
         exit::note(&format!("the refusal is not on record: {}", unrecorded.chain()));
     }
     result
+}
+
+/// The ids of doctor's checks.
+pub fn checks() -> impl Iterator<Item = &'static str> {
+    doctor::CHECKS.iter().map(|about| about.id)
+}
+
+/// Their groups.
+pub fn groups() -> impl Iterator<Item = &'static str> {
+    doctor::GROUPS.iter().copied()
 }
 
 /// Writes data to standard output.
@@ -74,8 +92,13 @@ fn print(text: &str) -> Result<(), Failure> {
 
 /// Writes a value as JSON.
 fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    print(&json_text(value)?)
+}
+
+/// A value as the text of a JSON file.
+fn json_text(value: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::new(Exit::Bug, error))?;
-    print(&(text + "\n"))
+    Ok(text + "\n")
 }
 
 impl From<AgentError> for Failure {
@@ -194,9 +217,15 @@ fn refused(refusal: &crate::plan::Refusal) -> Failure {
     };
     let mut lines = Vec::new();
     let mut privilege = None;
+    let around = Surroundings::current(LsmList::current().as_ref());
+    // Each once: what refuses one way to attach refuses the other for the same reason.
+    let mut causes: BTreeSet<String> = BTreeSet::new();
     for passed in &refusal.passed_over {
         for reason in &passed.reasons {
             lines.push(format!("{}: {reason}", passed.tier.name));
+            if let Reason::Probe(probe, answer) = reason {
+                causes.extend(kernel::causes_of(*probe, answer, &around).iter().map(cause_hint));
+            }
             if let Reason::Probe(_, Answer::Unknown(Why::Unprivileged { capability })) = reason {
                 privilege = privilege.or(Some(*capability));
             }
@@ -207,10 +236,27 @@ fn refused(refusal: &crate::plan::Refusal) -> Failure {
         Some(capability) => {
             Failure::new(Exit::Privilege, explained).hint(format!("run it as root, or with {capability}"))
         }
-        None => Failure::new(Exit::Unavailable, explained)
+        None => causes
+            .into_iter()
+            .fold(Failure::new(Exit::Unavailable, explained), Failure::hint)
             .hint("`aegisbpf doctor` says what would mend it")
             .hint("`--on-degraded audit` observes instead where enforcement cannot be had"),
     }
+}
+
+/// The causes of a refusal by the kernel, and what mends each; at last where to find out more.
+fn cause_hints(step: kernel::Step, source: &io::Error) -> Vec<String> {
+    let around = Surroundings::current(LsmList::current().as_ref());
+    let causes = source.raw_os_error().map(|errno| kernel::causes(step, errno, &around)).unwrap_or_default();
+    let mut hints: Vec<String> = causes.iter().map(cause_hint).collect();
+    hints.push("`aegisbpf doctor` says what this host can do".to_owned());
+    hints
+}
+
+fn cause_hint(finding: &kernel::Finding) -> String {
+    let kernel::Finding { cause, found, .. } = finding;
+    let word = if *found { "because" } else { "perhaps" };
+    format!("{word} {}: {}; {}", cause.code(), cause.text(), cause.mend())
 }
 
 fn is_too_much(error: &io::Error) -> bool {
@@ -229,6 +275,14 @@ impl From<EnforceError> for Failure {
             EnforceError::Map { source, .. } if is_too_much(source) => {
                 let hint = "the kernel has no memory for so many rules: use fewer, deny trees instead of files, or raise the memory limit of the cgroup that this runs in";
                 Self::new(Exit::Unavailable, error).hint(hint)
+            }
+            EnforceError::HookNotLoaded { source, .. } => {
+                let hints = cause_hints(kernel::Step::Load, &source.source);
+                hints.into_iter().fold(Self::new(Exit::Unavailable, error), Self::hint)
+            }
+            EnforceError::HookRefused { source, .. } => {
+                let hints = cause_hints(kernel::Step::Attach, source);
+                hints.into_iter().fold(Self::new(Exit::Unavailable, error), Self::hint)
             }
             EnforceError::Pin { .. } | EnforceError::Path { .. } => Self::new(Exit::Io, error),
             EnforceError::NoCgroup2 => {

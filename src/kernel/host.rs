@@ -113,7 +113,7 @@ impl BootSwitches {
     }
 
     /// Of a kernel command line. What comes behind `--` is for init alone.
-    fn read(line: &str) -> Self {
+    pub fn read(line: &str) -> Self {
         let words = line.split_ascii_whitespace().take_while(|word| *word != "--");
         words.fold(Self::default(), |switches, word| match word {
             "aegisbpf.off" | "aegisbpf.off=1" => Self { off: true, ..switches },

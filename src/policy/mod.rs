@@ -31,6 +31,7 @@ pub use diagnostic::{Diagnostic, locate, render};
 pub use digest::{Digest, NoDigest};
 pub use host::HostPattern;
 pub use print::print;
+pub use suggest::nearest;
 pub use text::{escape, quote};
 pub use time::Timestamp;
 pub use types::{CgroupEntry, CgroupRef, Device, InodeRule, Ops, PathRule, Policy, Settings};

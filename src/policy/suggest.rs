@@ -2,7 +2,7 @@
 
 /// The known word that was probably meant: one that begins with `word`, that `word` begins with, or the one with the
 /// fewest single-character edits, at most a third of its length.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LONGEST: usize = 64;
     if word.is_empty() || word.len() > LONGEST {
         return None;

@@ -1,14 +1,29 @@
-//! `aegisbpf doctor`: what this host can do, why, and what would mend it. Writes nothing and needs no agent.
+//! `aegisbpf doctor`: what this host can do, why, and what would mend it. Writes nothing but a report that is asked for,
+//! and needs no agent.
 
 mod checks;
+mod facts;
+pub(super) mod page;
+mod report;
+mod text;
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
 
 use serde::Serialize;
 
+pub(crate) use self::checks::{About, CHECKS, GROUPS};
+pub(super) use self::text::headline;
+use self::{facts::Facts, report::Report};
 use crate::{
     agent,
     cli::{DoctorArgs, Places},
     exit::{Exit, Failure},
-    kernel::{Answer, Answers, Host, Kernel, LsmList, Why},
+    kernel::{self, Answer, Answers, Host, Kernel, LsmList, Why},
     plan::{self, OnDegraded, PassedOver, Reason, Request},
     tier::Mode,
 };
@@ -53,6 +68,23 @@ enum Outcome {
     Skip,
 }
 
+/// Why the kernel refused, or what could be why.
+#[derive(Clone, Debug, Serialize)]
+struct Possible {
+    cause: &'static str,
+    /// Whether the evidence leaves no other.
+    found: bool,
+    text: &'static str,
+    evidence: String,
+}
+
+impl From<kernel::Finding> for Possible {
+    fn from(finding: kernel::Finding) -> Self {
+        let kernel::Finding { cause, found, evidence } = finding;
+        Self { cause: cause.code(), found, text: cause.text(), evidence }
+    }
+}
+
 /// One check.
 #[derive(Clone, Debug, Serialize)]
 struct Check {
@@ -64,12 +96,14 @@ struct Check {
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    causes: Vec<Possible>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     fix: Vec<String>,
 }
 
 /// Everything that was found out.
 #[derive(Clone, Debug, Serialize)]
-struct Report {
+struct Diagnosis {
     schema_version: u32,
     version: &'static str,
     verdict: Verdict,
@@ -87,40 +121,49 @@ pub(super) struct Assessment {
     pub reasons: Vec<String>,
 }
 
-/// Prints the report and returns whether the requirement is met.
-pub(super) fn run(args: DoctorArgs, places: &Places) -> Result<Exit, Failure> {
-    let answers = Kernel::open().probe(&places.bpffs);
-    let lsm = LsmList::current();
-    let picture = super::status::look(places).ok();
-    let Assessment { mut verdict, reasons } =
-        assess(&answers, lsm.as_ref(), agent::break_glass(&places.config_dir));
-    if let Some(picture) = &picture {
-        if picture.misreporting {
-            verdict = Verdict::Misreporting;
-        } else if picture.status.enforcing && picture.status.agent.running {
-            verdict = Verdict::Enforcing;
-        }
+/// Prints the diagnosis and returns whether the requirement is met; or makes a page of reports.
+pub(super) fn run(args: &DoctorArgs, places: &Places) -> Result<Exit, Failure> {
+    if !args.render.is_empty() {
+        return page::run(args);
     }
-    let checks = checks::all(places, &answers, lsm.as_ref(), picture.as_ref());
-    let report = Report {
-        schema_version: 1,
-        version: env!("CARGO_PKG_VERSION"),
-        verdict,
-        reasons,
-        host: Host::current(),
-        lsm,
-        checks,
+    let kernel = Kernel::open();
+    let facts = Facts::gather(places, &kernel);
+    let assessment = assess(&facts.answers, facts.lsm.as_ref(), agent::break_glass(&places.config_dir));
+    let wanted = |about: &About| {
+        let named = |names: &[&str]| names.iter().any(|name| *name == about.id || *name == about.group);
+        (args.only.is_empty() || named(&args.only)) && !named(&args.skip)
     };
-    if args.json {
-        super::print_json(&report)?;
-    } else {
-        super::print(&text(&report))?;
+    let checks = checks::all(&facts, wanted);
+    if let Some(path) = &args.report {
+        let text = super::json_text(&Report::of(&facts, &assessment))?;
+        write_whole(path, text.as_bytes())?;
     }
+    let verdict = verdict(&facts, assessment.verdict);
+    let Facts { host, lsm, .. } = facts;
+    let (schema_version, version) = (1, env!("CARGO_PKG_VERSION"));
+    let reasons = assessment.reasons;
+    let diagnosis = Diagnosis { schema_version, version, verdict, reasons, host, lsm, checks };
+    if args.json {
+        super::print_json(&diagnosis)?;
+    } else {
+        super::print(&text::text(&diagnosis))?;
+    }
+    let doubtful = diagnosis.checks.iter().any(|check| !matches!(check.result, Outcome::Ok | Outcome::Skip));
     Ok(match (verdict, args.require) {
-        (Verdict::Enforcing | Verdict::EnforceReady, _) | (Verdict::AuditOnly, Mode::Audit) => Exit::Done,
-        (Verdict::AuditOnly, Mode::Enforce) => Exit::Negative,
         (Verdict::CannotRun | Verdict::Misreporting, _) => Exit::CannotRun,
+        (Verdict::AuditOnly, Mode::Enforce) => Exit::Negative,
+        _ if args.strict && doubtful => Exit::Negative,
+        _ => Exit::Done,
     })
+}
+
+/// With what runs here taken into account.
+fn verdict(facts: &Facts<'_>, ready: Verdict) -> Verdict {
+    match &facts.picture {
+        Some(picture) if picture.misreporting => Verdict::Misreporting,
+        Some(picture) if picture.status.enforcing && picture.status.agent.running => Verdict::Enforcing,
+        _ => ready,
+    }
 }
 
 /// What `run` would select here, as a verdict.
@@ -152,7 +195,7 @@ fn explain(passed: &PassedOver, lsm: Option<&LsmList>) -> Vec<String> {
     let listed = lsm.is_some_and(LsmList::has_bpf);
     let say = |reason: &Reason| {
         let contradiction = match reason {
-            Reason::Probe(crate::kernel::Probe::LsmLoad, Answer::No(Why::Refused { .. })) if listed => {
+            Reason::Probe(kernel::Probe::LsmLoad, Answer::No(Why::Refused { .. })) if listed => {
                 ", although bpf is among the active LSMs"
             }
             _ => "",
@@ -162,54 +205,36 @@ fn explain(passed: &PassedOver, lsm: Option<&LsmList>) -> Vec<String> {
     passed.reasons.iter().map(say).collect()
 }
 
-fn text(report: &Report) -> String {
-    let Report { host, verdict, checks, .. } = report;
-    let mut lines = vec![
-        format!("aegisbpf {} on {}, Linux {} {}", report.version, host.os, host.kernel, host.arch),
-        headline(*verdict, &report.reasons),
-    ];
-    lines.extend(report.reasons.iter().map(|reason| format!("  {reason}")));
-    let mut group = "";
-    for check in checks {
-        if check.group != group {
-            group = check.group;
-            lines.push(format!("\n{group}"));
-        }
-        let mark = match check.result {
-            Outcome::Ok => "[ok]  ",
-            Outcome::Warn => "[warn]",
-            Outcome::Fail => "[FAIL]",
-            Outcome::Unknown => "[????]",
-            Outcome::Skip => "[skip]",
-        };
-        lines.push(format!("  {mark} {} {:<34} {}", check.id, check.title, check.evidence));
-        lines.extend(check.why.map(|why| format!("         why  {why}")));
-        lines.extend(check.fix.iter().map(|fix| format!("         fix  {fix}")));
-    }
-    let count = |wanted| checks.iter().filter(|check| check.result == wanted).count();
-    lines.push(format!(
-        "\n{} ok, {} warnings, {} failed, {} unknown, {} skipped",
-        count(Outcome::Ok),
-        count(Outcome::Warn),
-        count(Outcome::Fail),
-        count(Outcome::Unknown),
-        count(Outcome::Skip)
-    ));
-    lines.push(headline(*verdict, &report.reasons));
-    lines.join("\n") + "\n"
-}
-
-/// The verdict in one line.
-pub(super) fn headline(verdict: Verdict, reasons: &[String]) -> String {
-    let text = match verdict {
-        Verdict::Enforcing => "an agent enforces here, and its proofs hold",
-        Verdict::EnforceReady => "this host can enforce",
-        Verdict::AuditOnly => "this host can observe and cannot deny",
-        Verdict::CannotRun if reasons.iter().any(|reason| reason.contains("cannot be tried")) => {
-            "nothing could be tried; run it as root for an answer"
-        }
-        Verdict::CannotRun => "no tier works here",
-        Verdict::Misreporting => "the agent says it enforces, and the kernel says otherwise",
+/// Puts a file there as a whole, or not at all. What is no regular file (a pipe, a terminal) is written to as it is.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let failed = |error: io::Error| {
+        let shown = io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        Failure::new(Exit::Io, shown).hint("name a file in a directory that you may write to")
     };
-    format!("{}: {text}", verdict.word())
+    if path == Path::new("-") {
+        return super::print(&String::from_utf8_lossy(bytes));
+    }
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return fs::OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|mut out| out.write_all(bytes))
+            .map_err(failed);
+    }
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o644)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(&new)
+        .and_then(|mut out| out.write_all(bytes))
+        .and_then(|()| fs::rename(&new, path));
+    written.map_err(|error| {
+        // The first error is the one to report.
+        drop(fs::remove_file(&new));
+        failed(error)
+    })
 }

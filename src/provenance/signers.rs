@@ -47,7 +47,8 @@ impl Signer {
 /// The line, as it is read.
 impl fmt::Display for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let quote = if self.principals.contains([' ', '\t']) { "\"" } else { "" };
+        let is_plain = !self.principals.starts_with('#') && !self.principals.contains(char::is_whitespace);
+        let quote = if is_plain { "" } else { "\"" };
         let namespaces = (!self.namespaces.is_empty()).then(|| self.namespaces.join(","));
         let options = [
             ("namespaces", namespaces),
@@ -119,6 +120,7 @@ pub fn read_keys(text: &str) -> Result<Vec<PublicKey>, SignersError> {
 
 fn key(kind: &str, base64: Option<&str>) -> Result<PublicKey, String> {
     if kind != "ssh-ed25519" {
+        let kind = crate::policy::escape(kind.as_bytes());
         return Err(format!("a key of the kind `{kind}`; only ssh-ed25519 is accepted"));
     }
     let base64 = base64.ok_or("the key is missing behind its kind")?;
@@ -129,9 +131,13 @@ fn key(kind: &str, base64: Option<&str>) -> Result<PublicKey, String> {
 }
 
 fn signer(line: &str) -> Result<Signer, String> {
-    let (principals, rest) = word(line)?;
+    let (first, rest) = word(line)?;
+    let principals = unquoted(first).ok_or("a quote in the middle of the principals")?;
+    if principals.is_empty() || principals.contains(char::is_control) {
+        return Err("the principals are empty, or hold a control character".to_owned());
+    }
     let mut signer = Signer {
-        principals: principals.trim_matches('"').to_owned(),
+        principals: principals.to_owned(),
         namespaces: Vec::new(),
         valid_after: None,
         valid_before: None,
@@ -155,15 +161,31 @@ fn key_of(rest: &str) -> Result<PublicKey, String> {
     key(kind, behind.split_ascii_whitespace().next())
 }
 
+/// What is between the quotes of a word, or the word without any. `None`: quotes elsewhere.
+fn unquoted(word: &str) -> Option<&str> {
+    let inner = word.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(word);
+    (!inner.contains('"')).then_some(inner)
+}
+
 fn apply(signer: &mut Signer, option: &str) -> Result<(), String> {
     let (name, value) = option.split_once('=').unwrap_or((option, ""));
-    let value = value.trim_matches('"');
-    match name.to_ascii_lowercase().as_str() {
-        "namespaces" => signer.namespaces = value.split(',').map(str::to_owned).collect(),
-        "valid-after" => signer.valid_after = Some(read_time(value)?),
-        "valid-before" => signer.valid_before = Some(read_time(value)?),
+    let name = name.to_ascii_lowercase();
+    let twice = match name.as_str() {
+        "namespaces" => !signer.namespaces.is_empty(),
+        "valid-after" => signer.valid_after.is_some(),
+        "valid-before" => signer.valid_before.is_some(),
         "cert-authority" => return Err("certificates are not accepted: name the key itself".to_owned()),
         other => return Err(format!("there is no option `{other}`")),
+    };
+    if twice {
+        return Err(format!("`{name}` stands there twice"));
+    }
+    let value = Some(value).filter(|value| value.starts_with('"')).and_then(unquoted);
+    let value = value.ok_or_else(|| format!("the value of `{name}` has to stand in quotes"))?;
+    match name.as_str() {
+        "namespaces" => signer.namespaces = value.split(',').map(str::to_owned).collect(),
+        "valid-after" => signer.valid_after = Some(read_time(value)?),
+        _ => signer.valid_before = Some(read_time(value)?),
     }
     Ok(())
 }

@@ -91,6 +91,12 @@ fn faulty_lines_are_named() {
         ("ops valid-after=\"20260101\" ssh-ed25519 KEY", "needs a `Z`"),
         ("ops valid-after=\"2026Z\" ssh-ed25519 KEY", "is no time"),
         ("ops valid-before=\"20261332Z\" ssh-ed25519 KEY", "is no time"),
+        ("\"a b\",dev ssh-ed25519 KEY", "a quote in the middle of the principals"),
+        ("\"\" ssh-ed25519 KEY", "the principals are empty"),
+        ("o\u{1b}[2J ssh-ed25519 KEY", "hold a control character"),
+        ("ops namespaces=git ssh-ed25519 KEY", "`namespaces` has to stand in quotes"),
+        ("ops namespaces=\"a\"b ssh-ed25519 KEY", "`namespaces` has to stand in quotes"),
+        ("ops valid-after=\"20260101Z\",valid-after=\"20200101Z\" ssh-ed25519 KEY", "stands there twice"),
         ("ops namespaces=\"a ssh-ed25519 KEY", "a quote is not closed"),
     ] {
         let line = line.replace("ssh-ed25519 KEY", KEY);
@@ -169,6 +175,7 @@ fn a_line_is_written_as_it_is_read() {
     for line in [
         format!("ops {KEY}"),
         format!("\"a b\" {KEY}"),
+        format!("\"#1\" {KEY}"),
         format!("ops,*@example.org namespaces=\"git,policy@*\" {KEY}"),
         format!(
             "ops namespaces=\"policy@aegisbpf\",valid-after=\"20260101000000Z\",valid-before=\"20261231235959Z\" {KEY}"

@@ -46,6 +46,8 @@ enum Chore {
     Check,
     /// Write what is generated and kept in the tree: documents and parts of them, the manual page
     Docs,
+    /// Feed a parser with what no file should hold, for some time
+    Fuzz(cmd::fuzz::Args),
     /// Everything
     Test,
     /// Boot VMs: the matrix of kernels, or one kernel with a command or a prompt
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Chore::Build(args) => cmd::build::main(&args),
         Chore::Check => Ok(cmd::check::main()),
         Chore::Docs => cmd::docs::main(),
+        Chore::Fuzz(args) => cmd::fuzz::main(&args),
         Chore::Test => cmd::test::main(),
         Chore::Vm(args) => cmd::vm::main(&args),
     };

@@ -10,7 +10,11 @@ use std::{
 use rustix::fs::{FileType, fstat};
 use zeroize::Zeroizing;
 
-use super::{PublicKey, SecretError, SecretKey, SignersError, secret::SECRET_BYTES, signers};
+use super::{
+    PublicKey, SecretError, SecretKey, SignersError,
+    secret::{SECRET_BYTES, keep_from_others},
+    signers,
+};
 
 /// A file of a public key may be so long.
 const PUBLIC_BYTES: u64 = 16 * 1024;
@@ -88,6 +92,8 @@ pub fn read_secret(path: &Path) -> Result<SecretKey, KeyFileError> {
     if !matches!(FileType::from_raw_mode(stat.st_mode), FileType::RegularFile | FileType::Fifo) {
         return exposed("is not in a regular file".to_owned());
     }
+    // Not earlier: a pipe of a shell is opened by way of /proc/self, which is then closed to this user as well.
+    keep_from_others().map_err(unreadable)?;
     // Room for all of it from the start: what grows leaves its old content behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(SECRET_BYTES + 64));
     file.take(SECRET_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;

@@ -18,7 +18,7 @@ pub use self::{
     key::PublicKey,
     keyfile::{KeyFileError, read_public, read_secret, write_secret, write_signature},
     keyring::{Keyring, KeyringError},
-    secret::{SECRET_BYTES, SecretError, SecretKey},
+    secret::{NoRandom, SECRET_BYTES, SecretError, SecretKey},
     signers::{Signer, SignersError, is_principal, read_keys, read_signers, read_time},
     sshsig::{SIGNATURE_BYTES, Signature, SignatureError, sign},
 };

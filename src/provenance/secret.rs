@@ -1,11 +1,14 @@
 //! Secret keys in the form that `ssh-keygen` writes (PROTOCOL.key of OpenSSH), without a passphrase. What is secret is
 //! wiped from memory when it is let go of, and has no way to be printed.
 
-use std::fmt;
+use std::{fmt, io};
 
 use ct_codecs::{Base64, Decoder as _, Encoder as _};
 use nom::{Parser as _, bytes::complete::tag, number::complete::be_u32};
-use rustix::rand::{GetRandomFlags, getrandom};
+use rustix::{
+    process::{DumpableBehavior, set_dumpable_behavior},
+    rand::{GetRandomFlags, getrandom},
+};
 use zeroize::Zeroizing;
 
 use super::{
@@ -61,6 +64,16 @@ pub enum SecretError {
     Mismatch,
 }
 
+/// Why no key was made.
+#[derive(Debug, thiserror::Error)]
+#[error("the kernel gives no random numbers for a key")]
+pub struct NoRandom(#[source] io::Error);
+
+/// Before a secret key comes into memory: no core dump may have it, and no other process of the same user.
+pub(super) fn keep_from_others() -> io::Result<()> {
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
 /// An Ed25519 key that signs.
 pub struct SecretKey {
     /// Wipes itself.
@@ -77,14 +90,18 @@ impl fmt::Debug for SecretKey {
 }
 
 impl SecretKey {
-    /// Makes a key of random bytes of the kernel's. `None`: the kernel has none to give.
-    pub fn generate(comment: &str) -> Option<Self> {
+    /// Makes a key of random bytes of the kernel's.
+    pub fn generate(comment: &str) -> Result<Self, NoRandom> {
+        keep_from_others().map_err(NoRandom)?;
         let mut seed = Zeroizing::new([0; ed25519_compact::Seed::BYTES]);
-        let length = getrandom(seed.as_mut_slice(), GetRandomFlags::empty()).ok()?;
+        let length = getrandom(seed.as_mut_slice(), GetRandomFlags::empty())
+            .map_err(|errno| NoRandom(errno.into()))?;
         let pair = ed25519_compact::KeyPair::try_from_seed((*seed).into()).ok();
-        let pair = pair.filter(|_| length == seed.len())?;
-        let public = PublicKey::from_bytes(&pair.pk[..])?;
-        Some(Self { key: pair.sk, public, comment: comment.to_owned() })
+        let made = pair.filter(|_| length == seed.len()).and_then(|pair| {
+            let public = PublicKey::from_bytes(&pair.pk[..])?;
+            Some(Self { key: pair.sk, public, comment: comment.to_owned() })
+        });
+        made.ok_or(NoRandom(io::ErrorKind::UnexpectedEof.into()))
     }
 
     /// Reads what `ssh-keygen` and [`Self::to_openssh`] write.

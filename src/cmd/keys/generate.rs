@@ -24,12 +24,10 @@ struct Report<'a> {
 
 /// Makes a key. Of the secret half nothing leaves this process but into its file.
 pub(super) fn generate(args: &GenerateArgs) -> Result<Exit, Failure> {
-    super::keep_from_others()?;
     let host = Host::current().name;
     let host = if provenance::is_principal(&host) { host } else { "aegisbpf".to_owned() };
     let comment = args.comment.clone().unwrap_or(host);
-    let key = SecretKey::generate(&comment)
-        .ok_or_else(|| Failure::new(Exit::Unavailable, "the kernel has no random numbers to give"))?;
+    let key = SecretKey::generate(&comment).map_err(|error| Failure::new(Exit::Unavailable, error))?;
     let public = provenance::write_secret(&args.output, &key)?;
     let line = Signer {
         principals: comment.clone(),

@@ -7,8 +7,6 @@ mod list;
 
 use std::{io, path::PathBuf, time::SystemTime};
 
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-
 use crate::{
     agent,
     cli::{KeysCommand, Places},
@@ -30,12 +28,6 @@ pub(super) fn run(command: &KeysCommand, places: &Places) -> Result<Exit, Failur
 /// Where it stands who is trusted.
 fn directory(places: &Places) -> PathBuf {
     places.config_dir.join(agent::KEYS)
-}
-
-/// Before a secret key comes into memory: neither a core dump nor another process of the same user may have it.
-pub(super) fn keep_from_others() -> Result<(), Failure> {
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .map_err(|errno| Failure::new(Exit::Unavailable, errno))
 }
 
 /// Seconds since 1970.

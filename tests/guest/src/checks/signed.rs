@@ -4,14 +4,19 @@
 use super::agent::{Agent, Place, ask, at, contains, ends, json, readable, want};
 use super::load::{self, Met, opens};
 use super::{Check, CheckError};
+use crate::killer::{self, End};
 use crate::report;
 use crate::run::Cmd;
 use guest::{AGENT, Line};
 use serde_json::{Value, json};
 use std::fs;
+use std::path::Path;
 
-pub(super) const CHECKS: [Check; 2] =
-    [Check { id: "policy.signed", run: |_| drill() }, Check { id: "policy.key-drill", run: |_| key_drill() }];
+pub(super) const CHECKS: [Check; 3] = [
+    Check { id: "policy.signed", run: |_| drill() },
+    Check { id: "policy.key-drill", run: |_| key_drill() },
+    Check { id: "policy.keys-killed", run: |_| keys_killed() },
+];
 
 /// Signs for the secret alone, and for its neighbour as well.
 const FILES: [(&str, &str); 5] = [
@@ -156,6 +161,20 @@ impl Drill {
         ends(&Cmd::new(AGENT).args(["health", "--require", "enforce"]), 0)?;
         Ok(next)
     }
+
+    /// The agent dies and is begun anew: not with what a revoked key signed, and what is in force stays meanwhile.
+    fn restart(&self, agent: &mut Agent, by: &str) -> Result<Agent, CheckError> {
+        drop(agent.0.take());
+        let run = ["run", "--enforce", "--policy", &self.path("late.conf")];
+        contains("the refusal", &ends(&self.command(&run), 78)?.stderr, "was revoked")?;
+        self.holds(by, false)?;
+        self.begin("same.conf")
+    }
+
+    fn begin(&self, policy: &str) -> Result<Agent, CheckError> {
+        let (policy, etc) = (self.path(policy), &self.etc);
+        load::unheard(&format!("exec {AGENT} run --enforce --policy {policy} --config-dir {etc} >/dev/null"))
+    }
 }
 
 fn key_drill() -> Result<(), CheckError> {
@@ -163,19 +182,63 @@ fn key_drill() -> Result<(), CheckError> {
     let drill = Drill { etc: format!("{}/etc", place.dir), place };
     let mut fingerprint = drill.key("key-0")?;
     drill.trust("key-0")?;
-    let first = drill.policy("first.conf", false, "key-0")?;
-    let run = format!("exec {AGENT} run --enforce --policy {first} --config-dir {} >/dev/null", drill.etc);
-    let _agent = load::unheard(&run)?;
-    let ((), Met { tries, wrong }) = load::under_readers(&drill.place, || {
+    drill.policy("first.conf", false, "key-0")?;
+    let mut agent = drill.begin("first.conf")?;
+    let (_agent, Met { tries, wrong }) = load::under_readers(&drill.place, || {
         for round in 1..=ROTATIONS {
             let (old, new) = (format!("key-{}", round - 1), format!("key-{round}"));
             fingerprint = drill.rotation(&old, &fingerprint, &new)?;
         }
-        Ok(())
+        drill.restart(&mut agent, &format!("key-{ROTATIONS}"))
     })?;
     report::send(&Line::Note(format!(
-        "{ROTATIONS} keys rotated and revoked under 4 readers: {tries} opens, {wrong} wrong answers"
+        "{ROTATIONS} keys rotated and revoked, and an agent killed, under 4 readers: {tries} opens, {wrong} wrong answers"
     )));
     want("readers that tried", tries > 100 * ROTATIONS as u64, true)?;
     want("wrong answers", wrong != 0, false)
+}
+
+/// `keys add` and `keys revoke` die at each of their steps: who is trusted is what it was or what it was to be, whole, and
+/// the same command brings it about.
+fn keys_killed() -> Result<(), CheckError> {
+    let place = Place::new("keys-killed")?;
+    let drill = Drill { etc: format!("{}/etc", place.dir), place };
+    for name in ["one", "two"] {
+        drill.key(name)?;
+    }
+    let public = drill.path("two.pub");
+    for (args, file) in [
+        (["keys", "add", &public, "--principal", "two"].as_slice(), "allowed_signers"),
+        (["keys", "revoke", &public].as_slice(), "revoked_keys"),
+    ] {
+        let args = [args, &["--config-dir", &drill.etc]].concat();
+        let (mut steps, mut kept, mut changed) = (0, 0, 0);
+        loop {
+            ends(&Cmd::new("/bin/rm").args(["-rf", &drill.etc]), 0)?;
+            drill.trust("one")?;
+            let end = killer::run(AGENT, &args, steps + 1)
+                .map_err(|source| CheckError::File { path: AGENT.into(), source })?;
+            ends(&drill.command(&["keys", "check"]), 0)?;
+            let lines = || fs::read_to_string(format!("{}/keys/{file}", drill.etc)).unwrap_or_default();
+            let of_two = |text: &str| text.lines().filter(|line| line.contains("two")).count();
+            if of_two(&lines()) == 0 {
+                kept += 1;
+            } else {
+                changed += 1;
+            }
+            ends(&Cmd::new(AGENT).args(&args), 0)?;
+            want("one line of the key", of_two(&lines()) == 1, true)?;
+            want("a file left behind", Path::new(&format!("{}/keys/{file}.new", drill.etc)).exists(), false)?;
+            if end != End::Killed {
+                want("the last run to its end", end == End::Exited(0), true)?;
+                break;
+            }
+            steps += 1;
+        }
+        report::send(&Line::Note(format!(
+            "a change of {file} killed at each of {steps} steps: {kept} times nothing was changed, {changed} times all was"
+        )));
+        want("steps on both sides of the rename", kept > 1 && changed > 1, true)?;
+    }
+    Ok(())
 }

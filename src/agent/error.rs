@@ -143,9 +143,6 @@ pub enum AgentError {
     /// Confirmation is asked for where nothing could revert.
     #[error("nothing is in force that could go back by itself")]
     NothingInForce,
-    /// The host was booted without us.
-    #[error("aegisbpf.off stands on the kernel command line: nothing is started")]
-    SwitchedOff,
     /// The break-glass file could not be made or removed.
     #[error("{}: the break-glass file could not be {action}", .path.display())]
     BreakGlass {

@@ -82,9 +82,6 @@ pub struct Options {
 /// Runs until a signal ends it. Enforcement stays; observation ends.
 pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentError> {
     let dirs = &options.dirs;
-    if options.boot.off {
-        return Err(AgentError::SwitchedOff);
-    }
     let run_dir = RunDir::at(&dirs.run);
     let lock = run_dir.lock().map_err(|source| AgentError::Directory { path: dirs.run.clone(), source })?;
     let _lock = lock.ok_or(AgentError::Busy)?;

@@ -188,10 +188,6 @@ fn judge(error: &AgentError) -> (Exit, &'static str) {
             Exit::Trust,
             "`aegisbpf keys list` shows who is trusted; `policy verify` tries it without applying",
         ),
-        AgentError::SwitchedOff => (
-            Exit::Unavailable,
-            "take it from the kernel command line and boot again; nothing is denied until then",
-        ),
         AgentError::BreakGlass { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
             (Exit::Privilege, "run it as root")
         }

@@ -11,6 +11,14 @@ use crate::{
 
 /// Runs the agent.
 pub(super) fn run(args: &RunArgs, places: &Places) -> Result<Exit, Failure> {
+    let boot = BootSwitches::current();
+    if boot.off {
+        // Who booted so wants the host to come up, and no supervisor to try again.
+        exit::note(
+            "aegisbpf.off stands on the kernel command line: NOTHING is started, and nothing is denied",
+        );
+        return Ok(Exit::Done);
+    }
     let default = places.config_dir.join(agent::POLICY);
     let path = args.policy.as_ref().unwrap_or(&default);
     let mut deed = Deed::new(What::RunStart, Outcome::Refused);
@@ -37,7 +45,7 @@ pub(super) fn run(args: &RunArgs, places: &Places) -> Result<Exit, Failure> {
         strict: args.strict,
         with_permission: args.lsm_hook.with_permission(),
         proof_interval: args.proof_interval,
-        boot: BootSwitches::current(),
+        boot,
         dirs: places.dirs(),
     };
     let talk = match args.log_format {

@@ -54,6 +54,7 @@ fn trial(logs: &Path, kernel: &Kernel, guest: &Path) -> Result<bool> {
         memory_mib: 1024,
         smp: 2,
         counted: false,
+        reboots: false,
         accel: Accel::Kvm,
         console: crate::vm::console_path(logs, "kvm-trial"),
         trial: true,

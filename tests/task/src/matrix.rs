@@ -28,6 +28,7 @@ struct Template {
     memory_mib: u32,
     smp: u32,
     counted: bool,
+    reboots: bool,
 }
 
 /// What most rows are like.
@@ -43,13 +44,14 @@ const PLAIN: Template = Template {
     memory_mib: 1536,
     smp: 2,
     counted: false,
+    reboots: false,
 };
 
 /// Every file system whose inodes a policy has to be right about.
 const ENFORCE: Template =
     Template { checks: "enforce", modules: &["overlay", "loop", "xfs", "btrfs"], disks: true, ..PLAIN };
 
-const TEMPLATES: [Template; 6] = [
+const TEMPLATES: [Template; 9] = [
     Template { name: "lsm", ..ENFORCE },
     Template { name: "no-lsm", lsm: LSM_WITHOUT_BPF, ..ENFORCE },
     Template { name: "trace", checks: "trace", ..ENFORCE },
@@ -66,6 +68,10 @@ const TEMPLATES: [Template; 6] = [
         counted: true,
         ..PLAIN
     },
+    // The ways out that stand on the kernel command line.
+    Template { name: "off", on: On::Newest, checks: "off", params: &["aegisbpf.off"], ..PLAIN },
+    Template { name: "audit", on: On::Newest, checks: "audit", params: &["aegisbpf.mode=audit"], ..PLAIN },
+    Template { name: "reboot", on: On::Newest, checks: "reboot", disks: true, reboots: true, ..PLAIN },
 ];
 
 /// One row: a VM to boot and the list of checks to run in it.
@@ -120,6 +126,7 @@ fn row(kernel: &Selector, template: &Template) -> Option<Row> {
         memory_mib: template.memory_mib,
         smp: template.smp,
         counted: template.counted,
+        reboots: template.reboots,
         run: None,
     };
     Some(Row {
@@ -171,7 +178,10 @@ mod tests {
                 "newest/trace",
                 "newest/rig",
                 "newest/swaps",
-                "newest/counted"
+                "newest/counted",
+                "newest/off",
+                "newest/audit",
+                "newest/reboot"
             ]
         );
     }
@@ -183,7 +193,7 @@ mod tests {
         assert_eq!(meant("lsm"), 5);
         assert_eq!(meant("6.12/lsm"), 1);
         assert_eq!(meant("6.1"), 3);
-        assert_eq!(meant("newest"), 6);
+        assert_eq!(meant("newest"), 9);
         assert_eq!(meant("9.9/rig"), 1);
         assert_eq!(meant("6"), 0);
     }

@@ -31,6 +31,8 @@ pub(crate) struct Setup {
     pub(crate) smp: u32,
     /// Whether the guest's clock counts instructions: figures repeat, and one processor is all there is.
     pub(crate) counted: bool,
+    /// Whether a reboot boots it again, with the disks as they are then.
+    pub(crate) reboots: bool,
     /// A command for the shell, instead of a row of checks.
     pub(crate) run: Option<String>,
 }
@@ -89,6 +91,7 @@ impl Rig {
             memory_mib: setup.memory_mib,
             smp: setup.smp,
             counted: setup.counted,
+            reboots: setup.reboots,
             accel: if setup.counted { Accel::Tcg } else { self.accel.unwrap_or(Accel::Tcg) },
             console: vm::console_path(&self.logs, &setup.name),
             trial: false,

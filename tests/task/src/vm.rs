@@ -36,6 +36,8 @@ pub(crate) struct Machine {
     pub(crate) smp: u32,
     /// The guest's clock counts instructions: a nanosecond is one.
     pub(crate) counted: bool,
+    /// Whether a reboot is one; else it ends the VM.
+    pub(crate) reboots: bool,
     pub(crate) accel: Accel,
     /// Where the kernel's console is kept.
     pub(crate) console: PathBuf,
@@ -57,7 +59,10 @@ impl Machine {
     fn command(&self, port: &str) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64", "-nodefaults", "-no-user-config"]);
-        command.args(["-display", "none", "-no-reboot", "-machine", "q35"]);
+        command.args(["-display", "none", "-machine", "q35"]);
+        if !self.reboots {
+            command.arg("-no-reboot");
+        }
         // One thread for all processors: with one for each, QEMU 7.2 lets a processor run code that another one has
         // just patched (once in some hundred boots: `Oops: int3`), and attaching BPF programs patches code.
         // No cmpxchg16b: it gives back garbage for the flags about as often, and the kernel dies of a double fault in

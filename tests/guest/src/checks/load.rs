@@ -177,6 +177,7 @@ fn killed(_: &Ctx) -> Result<(), CheckError> {
         let end = killer::run(AGENT, &args, steps + 1)
             .map_err(|source| CheckError::File { path: AGENT.into(), source })?;
         let died = format!("after step {steps} of apply ({end:?})");
+        let recorded = on_record()?;
         let state = ask(&["policy", "show", "--json"], 0)?;
         at(&state, "/state", &json!("in force"))?;
         let now = state.pointer("/generation").and_then(Value::as_u64).unwrap_or(0);
@@ -192,6 +193,11 @@ fn killed(_: &Ctx) -> Result<(), CheckError> {
                 got,
             });
         }
+        // Nothing comes into force that is not on record before.
+        if recorded != now && !(is_old && recorded > old) {
+            let want = format!("generation {now}");
+            return Err(CheckError::Differs { what: "on record", want, got: format!("{recorded}, {died}") });
+        }
         // The next command removes what is left; a number that was given away is not given away again.
         if is_new {
             changed += 1;
@@ -200,6 +206,8 @@ fn killed(_: &Ctx) -> Result<(), CheckError> {
             kept += 1;
             rollback(old)?;
         }
+        let told = on_record()?;
+        want("on record after the next command", told == old, true)?;
         tidy(now).map_err(|got| CheckError::Differs { what: "left behind", want: died, got })?;
         if end != End::Killed {
             want("the last run to its end", end == End::Exited(0), true)?;
@@ -213,6 +221,21 @@ fn killed(_: &Ctx) -> Result<(), CheckError> {
     want("steps on both sides of the switch", kept > 1 && changed > 1, true)
 }
 
+/// The log is sound, whoever was killed, and this is the generation that its last change leads to, done or intended.
+fn on_record() -> Result<u64, CheckError> {
+    ask(&["audit", "verify", "--json"], 0)?;
+    let shown = ends(&Cmd::new(AGENT).args(["audit", "show", "--json", "-n", "20"]), 0)?.stdout;
+    let mut last = 0;
+    for line in shown.lines() {
+        let entry = super::agent::json(line)?;
+        let to = entry.pointer("/to").and_then(Value::as_u64);
+        if entry.pointer("/result") != Some(&json!("refused")) {
+            last = to.unwrap_or(last);
+        }
+    }
+    Ok(last)
+}
+
 /// Nothing in the state directory but what a generation needs.
 fn tidy(least: u64) -> Result<(), String> {
     let state = Path::new("/var/lib/aegisbpf");
@@ -220,7 +243,16 @@ fn tidy(least: u64) -> Result<(), String> {
         let entries = fs::read_dir(dir).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     };
-    let known = ["apply.lock", "audit.lock", "audit.log", "current", "generations", "policies", "seen.json"];
+    let known = [
+        "apply.lock",
+        "audit.lock",
+        "audit.log",
+        "current",
+        "floor.json",
+        "generations",
+        "policies",
+        "seen.json",
+    ];
     let stray: Vec<String> =
         names(state).into_iter().filter(|name| !known.contains(&name.as_str())).collect();
     let half = [state.join("policies"), state.join("generations")];

@@ -1,8 +1,11 @@
 //! The checks, and which of them make up a row.
 
 mod agent;
+mod boots;
 mod enforce;
 mod filesystems;
+mod glass;
+mod ledger;
 mod life;
 mod load;
 mod policy;
@@ -67,6 +70,8 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
                 &policy::CHECKS,
                 &vectors::CHECKS,
                 &signed::CHECKS,
+                &ledger::CHECKS,
+                &glass::CHECKS,
                 &surface::checks(),
                 &refusals::CHECKS,
                 &verifier::CHECKS,
@@ -75,6 +80,9 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
         ),
         "trace" => Some([smoke::CHECKS.as_slice(), &surface::traced()].concat()),
         "swaps" => Some(load::SWAPS.to_vec()),
+        "off" => Some(boots::OFF.to_vec()),
+        "audit" => Some(boots::AUDIT.to_vec()),
+        "reboot" => Some(boots::REBOOT.to_vec()),
         "counted" => Some(load::COUNTED.to_vec()),
         _ => None,
     }

@@ -161,6 +161,7 @@ fn setup(args: &Args) -> Setup {
         memory_mib: args.memory,
         smp: args.smp,
         counted: args.counted,
+        reboots: false,
         run: args.run.clone(),
     }
 }

@@ -1,5 +1,7 @@
 //! What is recorded of what this process does: in the audit log, and the end of the log in the kernel.
 
+use std::path::Path;
+
 use super::{AgentError, Dirs, moment::clock};
 use crate::{
     audit::{Deed, Head, Log, Outcome, What, Who},
@@ -15,6 +17,8 @@ pub struct Journal {
     store: Store,
     who: Who,
     ledger: Option<Ledger>,
+    /// Why the kernel could not be asked.
+    unseen: Option<String>,
 }
 
 impl Journal {
@@ -26,14 +30,23 @@ impl Journal {
             store: Store::at(&dirs.state),
             who: Who::current(),
             ledger: None,
+            unseen: None,
         };
-        journal.look(&Pins::below(&dirs.bpffs));
+        journal.look(&dirs.bpffs);
         journal
     }
 
-    /// Opens what has been pinned since.
-    pub(super) fn look(&mut self, pins: &Pins) {
-        self.ledger = pins.ledger().ok().flatten();
+    /// Opens what is pinned by now.
+    pub(super) fn look(&mut self, bpffs: &Path) {
+        match Pins::below(bpffs).ledger() {
+            Ok(ledger) => self.ledger = ledger,
+            Err(error) => self.unseen = Some(AgentError::from(error).chain()),
+        }
+    }
+
+    /// Why the kernel could not be asked for the end of the log.
+    pub fn unseen(&self) -> Option<&str> {
+        self.unseen.as_deref()
     }
 
     /// The log.

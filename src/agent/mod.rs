@@ -86,7 +86,7 @@ pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentErro
     let lock = run_dir.lock().map_err(|source| AgentError::Directory { path: dirs.run.clone(), source })?;
     let _lock = lock.ok_or(AgentError::Busy)?;
     make_state_dir(&dirs.state)?;
-    let change = Change::begin_run(dirs, PATIENCE)?;
+    let mut change = Change::begin_run(dirs, PATIENCE)?;
     let mut begin = change.chosen(file, options)?;
     let deed = change.begins(&begin)?;
     let kernel = Kernel::open();
@@ -95,6 +95,8 @@ pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentErro
         change.begun(&mut begin, file, guard.resolved.take().as_ref())?;
         Ok((decision, guard))
     });
+    // What is pinned by now is to know the end of the log from its first entry on.
+    change.journal.look(&dirs.bpffs);
     let (decision, guard) = change.told(deed, started)?;
     drop(change);
     let notify = Notify::connect()

@@ -43,6 +43,9 @@ fn verify(args: JsonArgs, places: &Places) -> Result<Exit, Failure> {
     let noted = log.noted().map_err(AgentError::from)?.map(|head| ("the runtime directory", head));
     let known = journal.known().map(|head| ("the kernel", head));
     let heads: Vec<_> = known.into_iter().chain(noted).collect();
+    if let Some(why) = journal.unseen() {
+        exit::note(&format!("the kernel was not asked for the end of the log: {why}"));
+    }
     match audit::verify(&log.files().map_err(AgentError::from)?, &heads) {
         Ok(sound) if args.json => {
             let audit::Sound { first, last, notes } = sound;

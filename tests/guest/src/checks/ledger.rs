@@ -164,8 +164,10 @@ fn what_was_done() -> Result<(), CheckError> {
 fn tampering() -> Result<(), CheckError> {
     let own = Own::new()?;
     let _agent = own.start(1)?;
-    own.apply(2, 0, "")?;
     let forget = own.sh("rm -f DIR/run/audit.head");
+    ends(&forget, 0)?;
+    own.sound()?;
+    own.apply(2, 0, "")?;
     ends(&forget, 0)?;
     own.sound()?;
     ends(&own.sh("cp -a DIR/state/audit.log DIR/log"), 0)?;

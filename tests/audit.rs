@@ -247,3 +247,29 @@ fn nothing_changes_unrecorded() {
     assert_ne!(current(), "1\n");
     host.sound();
 }
+
+#[test]
+fn who_is_trusted_does_not_change_unrecorded() {
+    let host = Host::new();
+    let key = host.at("key").display().to_string();
+    host.ends(&["keys", "generate", "--output", &key], 0);
+    let public = format!("{key}.pub");
+    for _twice in 0..2 {
+        host.ends(&["keys", "add", &public, "--principal", "ops"], 0);
+    }
+    host.ends(&["keys", "revoke", &public], 0);
+    let log = fs::read_to_string(host.log()).expect("a log");
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("\"key_change\"")).collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    for (line, word) in lines.iter().zip(["added SHA256:", "revoked SHA256:"]) {
+        assert!(line.contains(word) && line.contains(" ops") && line.contains("\"done\""), "{line}");
+    }
+    host.sound();
+    // A change that cannot be recorded is made all the same, and says so: to revoke must not depend on a log.
+    fs::remove_file(host.log()).expect("a log");
+    fs::create_dir(host.log()).expect("a directory");
+    let other = host.at("other").display().to_string();
+    host.ends(&["keys", "generate", "--output", &other], 0);
+    let text = host.ends(&["keys", "revoke", &format!("{other}.pub")], 74).stderr;
+    assert!(String::from_utf8_lossy(&text).contains("was revoked all the same"));
+}

@@ -5,6 +5,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::{
+    agent::Journal,
+    audit::{Deed, Outcome, What},
     cli::{AddArgs, Places, RevokeArgs},
     cmd::{print, print_json},
     exit::{Exit, Failure},
@@ -55,7 +57,7 @@ pub(super) fn add(args: &AddArgs, places: &Places) -> Result<Exit, Failure> {
         signed: Vec::new(),
         current: None,
     };
-    done(&change, args.json)
+    done(&change, args.json, places)
 }
 
 /// Trusts nothing any more that a key signed.
@@ -78,7 +80,7 @@ pub(super) fn revoke(args: &RevokeArgs, places: &Places) -> Result<Exit, Failure
         signed,
         current,
     };
-    done(&change, args.json)
+    done(&change, args.json, places)
 }
 
 /// The key with a fingerprint, or that of a file.
@@ -105,13 +107,20 @@ fn signed_by(principals: &[String], places: &Places) -> Result<(Vec<u64>, Option
     Ok((signed, current))
 }
 
-/// The end of every change of who is trusted, once it is on disk: says what was done.
-fn done(change: &Change, json: bool) -> Result<Exit, Failure> {
+/// The end of every change of who is trusted, once it is on disk: records it, and says what was done.
+fn done(change: &Change, json: bool, places: &Places) -> Result<Exit, Failure> {
+    let Change { action, fingerprint, principals, changed, signed, current, .. } = change;
+    if *changed {
+        let what = format!("{action} {fingerprint} {}", principals.join(" "));
+        let deed = Deed::new(What::KeyChange, Outcome::Done).because(what.trim_end());
+        let recorded = Journal::of(&places.dirs()).record(deed);
+        recorded
+            .map_err(|error| Failure::from(error).hint(format!("{fingerprint} was {action} all the same")))?;
+    }
     if json {
         print_json(change)?;
         return Ok(Exit::Done);
     }
-    let Change { action, fingerprint, principals, changed, signed, current, .. } = change;
     let whose = if principals.is_empty() { String::new() } else { format!(", of {}", principals.join(", ")) };
     let before = if *changed { "" } else { " before; nothing was changed" };
     let mut lines = vec![format!("{fingerprint}{whose}: {action}{before}\n")];

@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FileType, fstat};
+use rustix::{
+    fs::{CWD, FileType, RenameFlags, fstat, renameat_with},
+    io::Errno,
+};
 use zeroize::Zeroizing;
 
 use super::{
@@ -130,9 +133,14 @@ pub fn write_signature(path: &Path, signature: &str, replace: bool) -> Result<()
     new.push(".new");
     let new = PathBuf::from(new);
     create(&new, 0o644, signature.as_bytes())?;
-    // A link replaces nothing, also nothing that came in the meantime.
-    let arrived = if replace { fs::rename(&new, path) } else { fs::hard_link(&new, path) };
-    if !replace || arrived.is_err() {
+    let flags = if replace { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
+    let arrived = match renameat_with(CWD, &new, CWD, path, flags) {
+        // A file system that cannot do so as one step; a link replaces nothing either.
+        Err(Errno::INVAL) if !replace => fs::hard_link(&new, path).and_then(|()| fs::remove_file(&new)),
+        renamed => renamed.map_err(io::Error::from),
+    };
+    if arrived.is_err() {
+        // The first error is the one to report.
         drop(fs::remove_file(&new));
     }
     arrived.map_err(|source| KeyFileError::Unwritable { path: path.to_owned(), source })

@@ -5,11 +5,11 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::{
-    agent::Journal,
+    agent::{AgentError, Journal},
     audit::{Deed, Outcome, What},
     cli::{AddArgs, Places, RevokeArgs},
     cmd::{print, print_json},
-    exit::{Exit, Failure},
+    exit::{self, Exit, Failure},
     policy::Timestamp,
     provenance::{self, Keyring, NAMESPACE, PublicKey, Signer, Trust},
     store::{Store, StoreError},
@@ -62,15 +62,19 @@ pub(super) fn add(args: &AddArgs, places: &Places) -> Result<Exit, Failure> {
 
 /// Trusts nothing any more that a key signed.
 pub(super) fn revoke(args: &RevokeArgs, places: &Places) -> Result<Exit, Failure> {
-    let keyring = Keyring::open(&super::directory(places))?;
-    let trust = keyring.trust()?;
+    let directory = super::directory(places);
+    let trust = provenance::load(&directory)?;
     let key = key(&args.key, &trust)?;
     let lines = trust.signers.iter().filter(|signer| signer.key == key);
     let principals: Vec<String> = lines.map(|signer| signer.principals.clone()).collect();
     let when = Timestamp::from_unix(super::now()).map(|time| format!("revoked {time}")).unwrap_or_default();
-    let changed = keyring.revoke(&key, &[&principals.join(" "), &*when].join(" "))?;
-    drop(keyring);
-    let (signed, current) = signed_by(&principals, places)?;
+    let remark = [&principals.join(" "), &*when].join(" ");
+    let changed = Keyring::open(&directory)?.revoke(&key, &remark)?;
+    // It is revoked, whatever can be told of what it signed.
+    let (signed, current) = signed_by(&principals, places).unwrap_or_else(|error| {
+        exit::note(&format!("what the key signed was not looked for: {}", AgentError::from(error).chain()));
+        (Vec::new(), None)
+    });
     let change = Change {
         schema_version: 1,
         action: "revoked",

@@ -213,6 +213,27 @@ fn an_interrupted_change_is_told_of_by_the_next() {
 }
 
 #[test]
+fn many_writers_make_one_chain() {
+    const EACH: usize = 8;
+    let host = Host::new();
+    host.apply("one");
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            let host = &host;
+            scope.spawn(move || {
+                for round in 0..EACH {
+                    let word = if (writer + round) % 2 == 0 { "on" } else { "off" };
+                    host.ends(&["break-glass", word, "--reason", "at the same time"], 0);
+                    host.sound();
+                }
+            });
+        }
+    });
+    assert_eq!(host.entries().len(), 2 + 4 * EACH);
+    assert_eq!(host.sound(), "");
+}
+
+#[test]
 fn nothing_changes_unrecorded() {
     let host = Host::new();
     host.apply("one");

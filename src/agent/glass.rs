@@ -103,7 +103,8 @@ impl<'a> Glass<'a> {
         let failed = |source| AgentError::BreakGlass { path: self.path.clone(), action: "made", source };
         let text = format!("{} {}: {reason}\n", rfc3339(SystemTime::now()), journal.name());
         DirBuilder::new().recursive(true).mode(0o755).create(&self.dirs.config).map_err(failed)?;
-        let new = self.path.with_extension("new");
+        // Two who break the glass at once do not take each other's file.
+        let new = self.path.with_extension(format!("new-{}", std::process::id()));
         let mut options = File::options();
         options.write(true).create(true).truncate(true).mode(0o644).custom_flags(libc::O_NOFOLLOW);
         let written = options.open(&new).and_then(|mut file| {

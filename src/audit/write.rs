@@ -76,6 +76,15 @@ impl Log {
         }
     }
 
+    /// Keeps writers away while the log and its noted ends are read, so that these agree. `None` where this process may not,
+    /// or where there is no log.
+    pub fn hold(&self) -> Result<Option<Writer<'_>>, AuditError> {
+        match self.state.is_dir().then(|| self.lock()) {
+            Some(Err(AuditError::File { .. })) | None => Ok(None),
+            Some(other) => other.map(Some),
+        }
+    }
+
     fn tail(&self) -> Result<Tail, AuditError> {
         for number in 0..=KEEP {
             match read(&self.path(number))? {

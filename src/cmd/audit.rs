@@ -40,6 +40,7 @@ pub(super) fn run(command: AuditCommand, places: &Places) -> Result<Exit, Failur
 fn verify(args: JsonArgs, places: &Places) -> Result<Exit, Failure> {
     let journal = Journal::of(&places.dirs());
     let log = journal.log();
+    let _quiet = log.hold().map_err(AgentError::from)?;
     let noted = log.noted().map_err(AgentError::from)?.map(|head| ("the runtime directory", head));
     let known = journal.known().map(|head| ("the kernel", head));
     let heads: Vec<_> = known.into_iter().chain(noted).collect();

@@ -26,7 +26,7 @@ use serde::Serialize;
 
 use crate::{
     agent::{AgentError, Dirs, Journal},
-    audit::Deed,
+    audit::{AuditError, Deed},
     cli::{Cli, Command},
     enforce::EnforceError,
     exit::{self, Exit, Failure},
@@ -154,6 +154,7 @@ fn judge(error: &AgentError) -> (Exit, &'static str) {
             Exit::Privilege,
             "run it as root, or name directories of your own with --state-dir and --run-dir",
         ),
+        AgentError::Unrecorded(AuditError::Locked { .. }) => (Exit::Busy, "try again in a moment"),
         AgentError::Unrecorded(_) => {
             (Exit::Io, "the state and the runtime directory need to be writable by root and have room")
         }

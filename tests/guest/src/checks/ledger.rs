@@ -1,7 +1,7 @@
 //! What is kept of the past: the audit log, the highest policy version, the latest time; in the state directory and in the
 //! kernel, so that losing one of them is noticed.
 
-use super::agent::{Agent, Place, SOON, at, contains, ends, json, readable, want};
+use super::agent::{Agent, Place, SOON, at, contains, ends, json, nothing_pinned, readable, want};
 use super::{Check, CheckError};
 use crate::run::{Cmd, Outcome};
 use guest::AGENT;
@@ -11,7 +11,7 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-pub(super) const CHECKS: [Check; 7] = [
+pub(super) const CHECKS: [Check; 8] = [
     Check { id: "ledger.what-was-done", run: |_| what_was_done() },
     Check { id: "ledger.tampering-is-found", run: |_| tampering() },
     Check { id: "ledger.replay-without-state", run: |_| replay("rm -rf DIR/state", false) },
@@ -19,6 +19,7 @@ pub(super) const CHECKS: [Check; 7] = [
     Check { id: "ledger.revoked-key-at-start", run: |_| revoked() },
     Check { id: "ledger.clock-set-back", run: |_| clock_set_back() },
     Check { id: "ledger.full-disk", run: |_| full_disk() },
+    Check { id: "ledger.reset", run: |_| reset() },
 ];
 
 const FILES: [(&str, &str); 7] = [
@@ -316,4 +317,20 @@ fn full_disk() -> Result<(), CheckError> {
     own.ends(&["break-glass", "off", "--reason", "room again"], 0)?;
     own.ends(&["audit", "verify"], 0)?;
     ends(&own.sh("umount DIR/state"), 0).map(drop)
+}
+
+/// Nothing is forgotten under an agent; without one everything is but the log, and enforcement has ended.
+fn reset() -> Result<(), CheckError> {
+    let own = Own::new()?;
+    let mut agent = own.start(3)?;
+    own.ends(&["reset", "--yes"], 75)?;
+    want("secret readable", readable(&own.place.secret, 0)?, false)?;
+    end(&mut agent, Signal::KILL)?;
+    own.ends(&["reset", "--yes"], 0)?;
+    nothing_pinned()?;
+    want("secret readable", readable(&own.place.secret, 0)?, true)?;
+    want("the last entry", own.entries()?.last().is_some_and(|entry| entry == "reset done"), true)?;
+    // An older version is a new beginning.
+    let _agent = own.start(1)?;
+    own.sound()
 }

@@ -54,6 +54,17 @@ pub enum AttachState {
     None,
 }
 
+impl AttachState {
+    /// The word used in output.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Partial => "partial",
+            Self::None => "none",
+        }
+    }
+}
+
 /// One hook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookState {

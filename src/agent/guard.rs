@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     abi,
-    enforce::{Attached, Counters, Enroller, Held, HookProof, Loaded, Outcome, Pins, Prover},
+    enforce::{Attached, Counters, Enroller, Held, HookProof, Loaded, Missing, Outcome, Pins, Prover},
     kernel::{Kernel, errno_name},
     plan::Accept,
     tier::{Hook, Mode, Need, Tier},
@@ -47,7 +47,7 @@ pub struct Guard {
     /// The attached hooks.
     pub attached: Vec<Attached>,
     /// Optional hooks that did not attach.
-    pub missing: Vec<&'static Hook>,
+    pub missing: Vec<Missing>,
     /// Results of the last proof, one for each attached hook of an enforcing tier.
     pub proofs: Vec<HookProof>,
     /// What the policy is on this host; `None`: it is on trial, and was left as it is.
@@ -76,7 +76,7 @@ impl Guard {
         let (attached, missing) =
             loaded.attach(kernel, tier, |hook| with_permission || hook.need != Need::OnRequest)?;
         if setup.strict && !missing.is_empty() {
-            return Err(AgentError::Partial { hooks: missing.iter().map(|hook| hook.name).collect() });
+            return Err(AgentError::Partial { hooks: missing.iter().map(|one| one.hook.name).collect() });
         }
         let mut guard = Self { tier, loaded, attached, missing, proofs: Vec::new(), resolved, prover };
         guard.prove()?;
@@ -113,11 +113,12 @@ impl Guard {
 
     /// Switches between audit and enforce.
     pub fn set_mode(&self, mode: Mode) {
-        let mode = match mode {
-            Mode::Audit => abi::MODE_AUDIT,
-            Mode::Enforce => abi::MODE_ENFORCE,
-        };
-        self.loaded.bank.control.mode.store(mode, Ordering::Release);
+        self.loaded.bank.control.mode.store(number(mode), Ordering::Release);
+    }
+
+    /// Whether the programs still go by this mode: `detach`, or whoever else is root, can have changed that.
+    pub fn has_mode(&self, mode: Mode) -> bool {
+        self.loaded.bank.control.mode.load(Ordering::Acquire) == number(mode)
     }
 
     /// Suspends enforcement, or ends the suspension. Returns whether that changed anything.
@@ -128,6 +129,13 @@ impl Guard {
     /// What the programs counted.
     pub fn counters(&self) -> Result<Counters, AgentError> {
         Ok(Counters::of(&self.loaded)?)
+    }
+}
+
+fn number(mode: Mode) -> u32 {
+    match mode {
+        Mode::Audit => abi::MODE_AUDIT,
+        Mode::Enforce => abi::MODE_ENFORCE,
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     audit::{self, Deed, What},
-    enforce::{Held, InForce, Outcome, Reader},
+    enforce::{Held, InForce, Missing, Outcome, Reader, Seals},
     event::{Clock, Event, Lost, PolicyChange, ProofResult, StateChange, decode, rfc3339},
     plan::Decision,
     state::{AgentState, AttachState, EventState, Health, HookState, RunDir, SCHEMA_VERSION, Status},
@@ -33,6 +33,9 @@ const BATCH: usize = 1024;
 
 /// At the end, no more than a full ring buffer holds: those that still come belong to the next run.
 const LAST_BATCH: usize = 16 * 1024;
+
+/// Stands in the place of a hook where the policy itself is looked at.
+const POLICY: &str = "policy";
 
 /// Everything the loop needs.
 #[derive(Debug)]
@@ -59,6 +62,8 @@ pub(super) struct Watch {
     maps: BTreeMap<String, u32>,
     lost: u64,
     proof_failed: Option<String>,
+    /// What the kernel held of each policy.
+    seals: Seals,
     last: Option<Status>,
     signals: Signals,
     ticks: Timer,
@@ -90,6 +95,8 @@ impl Watch {
         let policy = (guard.loaded.bank.in_force(), Some(record));
         let maps = if guard.tier.enforces() { BTreeMap::new() } else { guard.loaded.map_ids()? };
         let lost = guard.counters()?.lost;
+        let mut seals = Seals::default();
+        seals.note(&guard.loaded.bank)?;
         Ok(Self {
             output: Output::new(talk, guard.tier.name),
             journal: Journal::of(&options.dirs),
@@ -108,6 +115,7 @@ impl Watch {
             maps,
             lost,
             proof_failed: None,
+            seals,
             last: None,
             signals: Signals::new([Signal::Term, Signal::Int])
                 .map_err(|source| AgentError::Loop { action: "watch for signals", source })?,
@@ -167,6 +175,7 @@ impl Watch {
     /// Follows a policy that was changed from outside, or that ended because nobody confirmed it.
     fn follow_policy(&mut self) -> Result<(), AgentError> {
         self.guard.loaded.bank.settle();
+        self.seals.note(&self.guard.loaded.bank)?;
         let now = self.guard.loaded.bank.in_force();
         let (then, record) = &self.policy;
         let generation = |held: Option<Held>| held.map(|held| held.generation);
@@ -240,13 +249,18 @@ impl Watch {
     }
 
     fn prove(&mut self) -> Result<(), AgentError> {
-        let failed = self.guard.prove().err().map(|error| error.to_string());
+        self.follow_policy()?;
+        let unproven = self.guard.prove().err().map(|error| error.to_string());
+        let broken = self.seals.broken(&self.guard.loaded.bank)?;
+        let failed: Vec<String> = unproven.into_iter().chain(broken.iter().cloned()).collect();
+        let failed = (!failed.is_empty()).then(|| failed.join("; "));
         let changed = failed != self.proof_failed;
         self.proof_failed = failed;
         self.policy.1 = self.record(self.policy.0.held).or_else(|| self.policy.1.take());
         self.moved = self.policy.1.as_ref().map(moved_cgroups).unwrap_or_default();
         if changed {
             self.report_proofs()?;
+            self.report_policy(&broken)?;
         }
         self.refresh()?;
         match &self.proof_failed {
@@ -261,6 +275,14 @@ impl Watch {
             self.write(&Event::Proof(ProofResult { hook: proof.hook, proven, detail: describe(&proof) }))?;
         }
         Ok(())
+    }
+
+    /// Says whether the kernel still holds the policies as they were put there.
+    fn report_policy(&mut self, broken: &[String]) -> Result<(), AgentError> {
+        let proven = broken.is_empty();
+        let detail =
+            if proven { "the kernel holds it as it was applied".to_owned() } else { broken.join("; ") };
+        self.write(&Event::Proof(ProofResult { hook: POLICY, proven, detail }))
     }
 
     /// Brings the state file up to date and reports a change of status.
@@ -280,6 +302,8 @@ impl Watch {
                 status: status.status.word(),
                 enforcing: status.enforcing,
                 mode: self.decision.mode,
+                attach_state: status.attach_state.word(),
+                uncovered: status.uncovered.clone(),
                 reasons: status.reasons.clone(),
             }))?;
         }
@@ -302,23 +326,24 @@ impl Watch {
         if broken {
             reasons.push("break-glass is on: nothing is denied".to_owned());
         }
-        for hook in &self.guard.missing {
-            reasons.push(format!("the optional hook {} did not attach", hook.name));
+        for Missing { hook, error } in &self.guard.missing {
+            reasons.push(format!("the optional hook {} did not attach: {}", hook.name, root_cause(error)));
         }
         reasons.extend(self.moved.iter().cloned());
         reasons.extend(self.set_back.iter().chain(&self.unrecorded).cloned());
         let degraded = !reasons.is_empty();
-        reasons.extend(self.proof_failed.clone());
-        let status = match (&self.proof_failed, degraded) {
-            (Some(_), _) => Health::Unhealthy,
-            (None, true) => Health::Degraded,
-            (None, false) => Health::Healthy,
+        let wrong = self.wrong();
+        let status = match (wrong.is_empty(), degraded) {
+            (false, _) => Health::Unhealthy,
+            (true, true) => Health::Degraded,
+            (true, false) => Health::Healthy,
         };
+        reasons.extend(wrong);
         reasons.extend(self.policy.1.iter().flat_map(|record| record.remarks.iter().cloned()));
         Ok(Status {
             schema_version: SCHEMA_VERSION,
             status,
-            enforcing: self.guard.enforcing(),
+            enforcing: self.guard.enforcing() && self.proof_failed.is_none(),
             mode: Some(self.decision.mode),
             tier: Some(self.guard.tier.name.to_owned()),
             attach_state: if self.guard.missing.is_empty() {
@@ -338,10 +363,19 @@ impl Watch {
         })
     }
 
+    /// What is not as it was proven.
+    fn wrong(&self) -> Vec<String> {
+        let mode = self.decision.mode;
+        let switched = !self.guard.has_mode(mode);
+        let switched =
+            switched.then(|| format!("somebody switched the programs out of {} mode", mode.name()));
+        self.proof_failed.iter().cloned().chain(switched).collect()
+    }
+
     /// Claims that rest on a missing hook, each once.
     fn uncovered(&self) -> Vec<String> {
         let claims: BTreeSet<&str> =
-            self.guard.missing.iter().flat_map(|hook| hook.carries).copied().collect();
+            self.guard.missing.iter().flat_map(|one| one.hook.carries).copied().collect();
         claims.into_iter().map(str::to_owned).collect()
     }
 
@@ -357,7 +391,7 @@ impl Watch {
             proven_at: proven(hook.name),
         };
         let attached = self.guard.attached.iter().map(|one| state(one.hook, true));
-        attached.chain(self.guard.missing.iter().map(|hook| state(hook, false))).collect()
+        attached.chain(self.guard.missing.iter().map(|one| state(one.hook, false))).collect()
     }
 
     /// Hands on what is left and says goodbye. Pinned enforcement stays.
@@ -388,7 +422,18 @@ impl Watch {
             status: "stopped",
             enforcing,
             mode,
+            attach_state: status.attach_state.word(),
+            uncovered: status.uncovered,
             reasons: status.reasons,
         }))
     }
+}
+
+/// What lies under an error and all its causes: the kernel's answer.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut root = error;
+    while let Some(cause) = root.source() {
+        root = cause;
+    }
+    root.to_string()
 }

@@ -1,6 +1,6 @@
 //! `aegisbpf status` and `aegisbpf health`: what is in force, from the agent's state file and from the kernel itself.
 
-use std::sync::atomic::Ordering;
+use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use crate::{
     abi, agent,
@@ -125,8 +125,8 @@ fn compare(status: &mut Status, pinned: &Pinned, places: &Places, alive: bool) -
             _ => None,
         };
         status.tier = pinned.tier.map(|tier| tier.name.to_owned());
-        status.enforcing =
-            held && !status.hooks.is_empty() && status.hooks.iter().all(|hook| hook.proven_at.is_some());
+        let mut attached = status.hooks.iter().filter(|hook| hook.attached).peekable();
+        status.enforcing = held && attached.peek().is_some() && attached.all(|hook| hook.proven_at.is_some());
         status.status = if pinned.hooks.is_empty() { Health::Unhealthy } else { Health::Degraded };
         status.reasons = vec![if pinned.hooks.is_empty() {
             "no agent is running, and no program is attached".to_owned()
@@ -138,9 +138,7 @@ fn compare(status: &mut Status, pinned: &Pinned, places: &Places, alive: bool) -
     if suspended {
         status.enforcing = false;
     }
-    for hook in &mut status.hooks {
-        note_pin(hook, &pinned.hooks);
-    }
+    note_pins(status, pinned, alive);
     if alive && status.enforcing && !held {
         status.reasons.insert(0, "the agent says it enforces, and the kernel is not set to".to_owned());
     }
@@ -169,10 +167,30 @@ fn attach_state(pinned: &Pinned) -> AttachState {
     }
 }
 
-fn note_pin(hook: &mut HookState, pinned: &[String]) {
-    if !pinned.contains(&hook.name) {
-        hook.attached = false;
-        hook.proven_at = None;
+/// A hook without its pin is at work as long as the agent holds it, and no longer.
+fn note_pins(status: &mut Status, pinned: &Pinned, alive: bool) {
+    let is_lost = |hook: &&mut HookState| hook.attached && !pinned.hooks.contains(&hook.name);
+    let mut lost = Vec::new();
+    for hook in status.hooks.iter_mut().filter(is_lost) {
+        lost.push(hook.name.clone());
+        if !alive {
+            hook.attached = false;
+            hook.proven_at = None;
+        }
+    }
+    if lost.is_empty() {
+        return;
+    }
+    status.status = Health::Unhealthy;
+    let what = if alive { "enforcement there ends with the agent" } else { "nothing is enforced there" };
+    status.reasons.push(format!("the pins of {} are gone or not ours: {what}", lost.join(", ")));
+    if !alive {
+        status.enforcing = false;
+        let hooks = pinned.tier.map(|tier| tier.hooks).unwrap_or_default();
+        let hooks = hooks.iter().filter(|hook| lost.iter().any(|name| name == hook.name));
+        let claims = hooks.flat_map(|hook| hook.carries).map(|claim| (*claim).to_owned());
+        let all: BTreeSet<String> = status.uncovered.drain(..).chain(claims).collect();
+        status.uncovered.extend(all);
     }
 }
 
@@ -187,6 +205,7 @@ fn text(status: &Status) -> String {
         format!("enforcing  {}", if status.enforcing { "yes" } else { "no" }),
         format!("mode       {}", word(status.mode.map(Mode::name))),
         format!("tier       {}", word(status.tier.as_deref())),
+        format!("attached   {}", status.attach_state.word()),
     ];
     for hook in &status.hooks {
         let attached = if hook.attached { "attached" } else { "not attached" };
@@ -194,6 +213,7 @@ fn text(status: &Status) -> String {
             hook.proven_at.as_ref().map_or_else(|| "not proven".to_owned(), |at| format!("proven {at}"));
         lines.push(format!("hook       {} {attached}, {proven}", hook.name));
     }
+    lines.extend(status.uncovered.iter().map(|claim| format!("uncovered  {claim}")));
     if let Some(policy) = &status.policy {
         let signed =
             policy.signed_by.as_deref().map_or_else(|| "unsigned".to_owned(), |by| format!("signed by {by}"));

@@ -255,13 +255,19 @@ impl Bank {
         staged.slot
     }
 
+    /// The slots that decide, or are about to.
+    pub(super) fn used(&self) -> [Option<u32>; 2] {
+        let active = self.control.active.load(Acquire);
+        let provisional = active & u64::from(abi::PROVISIONAL) != 0;
+        let back = if provisional { self.control.revert_to.load(Acquire) } else { 0 };
+        [slot_of(active), slot_of(back)]
+    }
+
     /// A slot that neither decides nor is about to: an empty one, an older copy of the generation in force, or the
     /// oldest.
     fn free_slot(&self) -> u32 {
         let active = self.control.active.load(Acquire);
-        let provisional = active & u64::from(abi::PROVISIONAL) != 0;
-        let back = if provisional { self.control.revert_to.load(Acquire) } else { 0 };
-        let used = [slot_of(active), slot_of(back)];
+        let used = self.used();
         let free = (0..abi::SLOTS).filter(|slot| !used.contains(&Some(*slot)));
         let age = |slot: &u32| match self.in_slot(*slot) {
             None => 0,
@@ -284,7 +290,12 @@ impl Bank {
             .map_err(|source| map_error(name, "updated", source))
     }
 
-    fn outer(&self, name: &'static str) -> Result<BorrowedFd<'_>, EnforceError> {
+    /// The names of its maps of rule sets.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.sets.keys().copied()
+    }
+
+    pub(super) fn outer(&self, name: &'static str) -> Result<BorrowedFd<'_>, EnforceError> {
         self.sets.get(name).map(|map| map.as_fd()).ok_or(EnforceError::Embedded(name))
     }
 

@@ -10,6 +10,7 @@ mod object;
 mod pins;
 mod proof;
 mod reader;
+mod seal;
 
 use std::{io, path::PathBuf};
 
@@ -18,10 +19,11 @@ pub use self::{
     bank::{Bank, Held, InForce, Pending, Staged},
     enrol::{Enroller, Enrolment, cgroup_root, find_cgroup},
     ledger::{Ledger, Page},
-    object::{Attached, Loaded},
+    object::{Attached, Loaded, Missing},
     pins::{Pinned, Pins},
     proof::{HookProof, Outcome, Prover},
     reader::{Counters, Reader},
+    seal::Seals,
 };
 pub use crate::sys::bpf::Effort;
 use crate::sys::bpf::LoadError;

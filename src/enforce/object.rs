@@ -16,7 +16,7 @@ use aya_obj::{
 
 use super::{Bank, EnforceError, Pins};
 use crate::{
-    kernel::Kernel,
+    kernel::{Kernel, has_function},
     sys::bpf::{self, Effort, Functions, MapSpec, ProgramSpec},
     tier::{Attach, Hook, Need, Tier},
 };
@@ -62,6 +62,15 @@ pub struct Attached {
     pub program: OwnedFd,
     /// Dropping it detaches, unless pinned.
     pub link: OwnedFd,
+}
+
+/// An optional hook that could not be had.
+#[derive(Debug)]
+pub struct Missing {
+    /// The hook.
+    pub hook: &'static Hook,
+    /// Why.
+    pub error: EnforceError,
 }
 
 impl Loaded {
@@ -139,22 +148,23 @@ impl Loaded {
     }
 
     /// Loads and attaches every hook that is wanted, or none: when a required one is refused, those before it are undone
-    /// by being dropped. Optional ones that are refused come back by name.
+    /// by being dropped. Optional ones that are refused come back with the reason.
     pub fn attach(
         &self,
         kernel: &Kernel,
         tier: &'static Tier,
         wanted: impl Fn(&Hook) -> bool,
-    ) -> Result<(Vec<Attached>, Vec<&'static Hook>), EnforceError> {
+    ) -> Result<(Vec<Attached>, Vec<Missing>), EnforceError> {
         let mut attached = Vec::new();
         let mut missing = Vec::new();
         for hook in tier.hooks.iter().filter(|hook| wanted(hook)) {
             match self.attach_one(kernel, hook) {
                 Ok(one) => attached.push(one),
-                // The kernel has no such operation, or does it by another hook.
-                Err(EnforceError::NoTarget { .. }) if hook.need == Need::IfPresent => {}
+                // The kernel has no such operation, or does it by another hook. Where that cannot be told, it is missing.
+                Err(EnforceError::NoTarget { .. })
+                    if hook.need == Need::IfPresent && matches!(has_function(hook.target), Ok(false)) => {}
                 Err(error) if hook.need == Need::Required => return Err(error),
-                Err(_) => missing.push(hook),
+                Err(error) => missing.push(Missing { hook, error }),
             }
         }
         Ok((attached, missing))

@@ -14,6 +14,8 @@ use std::{
     sync::atomic::Ordering,
 };
 
+use aya_obj::generated::bpf_prog_info;
+
 use super::{Attached, Bank, EnforceError, Enrolment, Ledger, Loaded};
 use crate::{
     abi,
@@ -44,7 +46,7 @@ pub struct Pinned {
     pub bank: Bank,
     /// The tier whose programs are attached.
     pub tier: Option<&'static Tier>,
-    /// Hooks with a pinned link.
+    /// Hooks with a pinned link of the pinned program.
     pub hooks: Vec<String>,
     /// How often the kernel skipped the last program that could have decided: decisions that were not made.
     pub skipped: u64,
@@ -220,20 +222,26 @@ impl Pins {
             Ok(_) => {}
         }
         let bank = Bank::new(Attach::Lsm, &|name| self.pinned_map(name, &Bank::shape(name)))?;
-        let hooks = list(&self.dir.join(LINKS))?;
-        let hooks: Vec<String> =
-            hooks.iter().filter_map(|path| path.file_name()?.to_str().map(str::to_owned)).collect();
-        let mut tier = None;
-        let mut skipped = 0;
-        for hook in &hooks {
-            let Ok(program) = bpf::open_pin(&self.dir.join(PROGRAMS).join(hook)) else { continue };
-            let Ok(info) = bpf::program_info(program.as_fd()) else { continue };
+        let links = list(&self.dir.join(LINKS))?;
+        let mut pinned = Pinned { bank, tier: None, hooks: Vec::new(), skipped: 0 };
+        for hook in links.iter().filter_map(|path| path.file_name()?.to_str()) {
+            let Some(program) = self.linked(hook) else { continue };
             if is_last_resort(hook) {
-                skipped += info.recursion_misses;
+                pinned.skipped += program.recursion_misses;
             }
-            tier = tier.or_else(|| tier_of(info.type_));
+            pinned.tier = pinned.tier.or_else(|| tier_of(program.type_));
+            pinned.hooks.push(hook.to_owned());
         }
-        Ok(Some(Pinned { bank, tier, hooks, skipped }))
+        Ok(Some(pinned))
+    }
+
+    /// The program of a hook, when the link beside it is its own. What somebody else put in the place of one of the two
+    /// enforces nothing. While a run replaces both they disagree for an instant.
+    fn linked(&self, hook: &str) -> Option<bpf_prog_info> {
+        let program = bpf::open_pin(&self.dir.join(PROGRAMS).join(hook)).ok()?;
+        let program = bpf::program_info(program.as_fd()).ok()?;
+        let link = bpf::open_pin(&self.dir.join(LINKS).join(hook)).ok()?;
+        (bpf::link_program(link.as_fd()).ok()? == program.id).then_some(program)
     }
 
     /// Ends enforcement: removes every pin of ours, of any version, and the directories. Returns what was removed.

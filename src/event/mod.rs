@@ -130,6 +130,10 @@ pub struct StateChange {
     pub enforcing: bool,
     /// The mode.
     pub mode: Mode,
+    /// How many of the hooks are attached: `full`, `partial` or `none`.
+    pub attach_state: &'static str,
+    /// Claims that rest on a missing hook, also where another hook carries them as well.
+    pub uncovered: Vec<String>,
     /// Why, where there is something to explain.
     pub reasons: Vec<String>,
 }
@@ -152,7 +156,7 @@ pub struct PolicyChange {
 /// Result of a proof.
 #[derive(Clone, Debug, Serialize)]
 pub struct ProofResult {
-    /// The hook.
+    /// The hook; `policy` for what the kernel holds of the policies.
     pub hook: &'static str,
     /// Whether it refused the canary.
     pub proven: bool,

@@ -17,7 +17,17 @@ pub fn text_line(line: &Line<'_>) -> String {
                 format!(": {}", state.reasons.join("; "))
             };
             let does = if state.enforcing { "enforcing" } else { "not enforcing" };
-            format!("{time} STATE {} {does} tier={tier} mode={}{reasons}", state.status, state.mode.name())
+            let mode = state.mode.name();
+            let attach = state.attach_state;
+            let uncovered = if state.uncovered.is_empty() {
+                String::new()
+            } else {
+                format!(" uncovered={}", state.uncovered.join(","))
+            };
+            format!(
+                "{time} STATE {} {does} tier={tier} mode={mode} attach={attach}{uncovered}{reasons}",
+                state.status
+            )
         }
         Event::PolicyChange(change) => {
             let number =

@@ -8,6 +8,7 @@ mod cause;
 mod distro;
 mod host;
 mod surroundings;
+mod symbols;
 mod trial;
 mod types;
 
@@ -23,6 +24,7 @@ pub use self::{
     distro::{Boot, boot_line},
     host::{BootSwitches, Capabilities, Host, LsmList},
     surroundings::{Confinement, Surroundings, read},
+    symbols::has_function,
     trial::Identity,
 };
 

@@ -91,3 +91,27 @@ fn changes(pid: Pid) -> io::Result<bool> {
         call => CHANGES.contains(&call),
     })
 }
+
+/// Lets a process that waits in a system call close one of its descriptors, and go on as if a signal had woken it.
+pub(crate) fn close(pid: u32, fd: i32) -> io::Result<()> {
+    let pid = Pid::from_raw(pid.cast_signed());
+    ptrace::attach(pid)?;
+    waitpid(pid, None)?;
+    let before = ptrace::getregs(pid)?;
+    let mut call = before;
+    // `syscall` is two bytes long, and stands before where it goes on.
+    call.rip -= 2;
+    call.rax = libc::SYS_close.cast_unsigned();
+    call.orig_rax = u64::MAX;
+    call.rdi = u64::from(fd.cast_unsigned());
+    ptrace::setregs(pid, call)?;
+    ptrace::step(pid, None)?;
+    waitpid(pid, None)?;
+    let answer = ptrace::getregs(pid)?.rax;
+    let mut after = before;
+    after.rax = (-i64::from(libc::EINTR)).cast_unsigned();
+    after.orig_rax = u64::MAX;
+    ptrace::setregs(pid, after)?;
+    ptrace::detach(pid, None)?;
+    if answer == 0 { Ok(()) } else { Err(io::Error::other(format!("close answers {answer:#x}"))) }
+}

@@ -8,10 +8,12 @@
 )]
 
 mod boot;
+mod bpf;
 mod checks;
 mod enter;
 mod files;
 mod init;
+mod injector;
 mod killer;
 mod mounts;
 mod report;
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         ["way", id, dir] => ways::main(id, dir),
         ["serve"] => ways::serve(),
         ["exchange", one, other] => files::exchange(one, other),
+        ["inject", rest @ ..] => injector::main(rest),
         ["traced", rest @ ..] => killer::main(rest),
         ["--list", name] => list(name),
         _ => {

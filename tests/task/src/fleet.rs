@@ -1,6 +1,8 @@
 //! Runs rows of the matrix, some at a time, and counts.
 
 use crate::console;
+use crate::docs;
+use crate::failures::{self, Failures};
 use crate::kernels::{Kernel, Selector, Store};
 use crate::matrix::Row;
 use crate::record::{Outcome, Record};
@@ -27,6 +29,15 @@ pub(crate) struct Options {
     pub(crate) record: bool,
 }
 
+/// What is to be recorded of a row.
+#[derive(Debug, Default)]
+struct Notes {
+    /// What became of the ways to a file.
+    ways: Option<Outcome>,
+    /// What became of the checks that provoke a failure.
+    failures: Option<failures::Outcome>,
+}
+
 /// A row and its kernel, or why there is none.
 #[derive(Debug)]
 pub(crate) struct Ready {
@@ -34,12 +45,12 @@ pub(crate) struct Ready {
     kernel: Result<Kernel>,
 }
 
-/// Finds the kernels for the rows that `words` mean (all rows when there are none). A kernel that cannot be had
+/// Finds the kernels for the rows that `words` mean (when there are none, all rows but those on request). A kernel that cannot be had
 /// leaves its rows in place, to fail.
 pub(crate) fn prepare(store: &Store, rows: Vec<Row>, words: &[String]) -> Result<Vec<Ready>> {
     let mut ready: Vec<Ready> = Vec::new();
     for mut row in rows {
-        if !may_be_meant(&row, words) {
+        if !may_be_meant(&row, words) || (words.is_empty() && row.on_request) {
             continue;
         }
         let known = ready.iter().find(|other| other.row.kernel == row.kernel);
@@ -87,16 +98,14 @@ pub(crate) fn run(rig: &mut Rig, rows: &[Ready], options: &Options) -> Result<Co
             scope.spawn(|| {
                 while let Some(ready) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let start = Instant::now();
-                    let (verdict, outcome) = one(rig, ready, options)
-                        .unwrap_or_else(|e| (Verdict::not_run(format!("{e:#}")), None));
+                    let (verdict, notes) = one(rig, ready, options)
+                        .unwrap_or_else(|e| (Verdict::not_run(format!("{e:#}")), Notes::default()));
                     let mut count = count.lock().unwrap_or_else(PoisonError::into_inner);
                     count.0 += 1;
                     count.1 += Count { passed: verdict.passed.len(), failed: verdict.failed() };
                     let name = &ready.row.setup.name;
                     print(&format!("[{}/{}] {name}", count.0, rows.len()), &verdict, start.elapsed());
-                    if let Some(outcome) = outcome {
-                        count.1 += kept(name, outcome);
-                    }
+                    count.1 += kept(name, notes);
                 }
             });
         }
@@ -105,14 +114,16 @@ pub(crate) fn run(rig: &mut Rig, rows: &[Ready], options: &Options) -> Result<Co
 }
 
 /// Records a row as soon as it has ended: a matrix takes hours. What cannot be recorded has failed.
-fn kept(row: &str, outcome: Outcome) -> Count {
-    let Err(error) = Record::keep(row, outcome) else { return Count::default() };
+fn kept(row: &str, notes: Notes) -> Count {
+    let ways = notes.ways.map_or(Ok(()), |ways| Record::keep(row, ways));
+    let failures = |()| notes.failures.map_or(Ok(()), |failures| Failures::keep(row, failures));
+    let Err(error) = ways.and_then(failures) else { return Count::default() };
     println!("    not recorded: {error:#}");
     Count::one(false)
 }
 
-/// Runs one row; says what became of the ways to a file, where that is to be recorded.
-fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<(Verdict, Option<Outcome>)> {
+/// Runs one row; says what is to be recorded of it.
+fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<(Verdict, Notes)> {
     let kernel = match &ready.kernel {
         Ok(kernel) => kernel,
         Err(error) => bail!("{error:#}"),
@@ -130,12 +141,12 @@ fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<(Verdict, Option<O
     let trouble = console::trouble(&machine.console);
     let console_tail = console::tail(&machine.console);
     let verdict = judge(&expected, &Seen { lines: lines.lines, end, trouble, console_tail });
-    let outcome = if options.record {
-        Outcome::of(&kernel.release, &ready.row.setup.lsm, &expected, &verdict)?
-    } else {
-        None
-    };
-    Ok((verdict, outcome))
+    let mut notes = Notes::default();
+    if options.record {
+        notes.ways = Outcome::of(&kernel.release, &ready.row.setup.lsm, &expected, &verdict)?;
+        notes.failures = failures::Outcome::of(&kernel.release, &expected, &docs::provoking()?, &verdict);
+    }
+    Ok((verdict, notes))
 }
 
 /// The ids that the guest has for a row, asked on this host: what is not asked for cannot be missed.

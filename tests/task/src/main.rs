@@ -11,6 +11,7 @@ mod console;
 mod cpio;
 mod disks;
 mod docs;
+mod failures;
 mod fleet;
 mod initramfs;
 mod kernels;

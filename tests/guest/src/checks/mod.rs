@@ -8,7 +8,9 @@ mod glass;
 mod ledger;
 mod life;
 mod load;
+mod partial;
 mod policy;
+mod proof;
 mod refusals;
 mod rig;
 mod signed;
@@ -68,6 +70,7 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
                 &filesystems::CHECKS,
                 &life::CHECKS,
                 &policy::CHECKS,
+                &proof::CHECKS,
                 &vectors::CHECKS,
                 &signed::CHECKS,
                 &ledger::CHECKS,
@@ -79,6 +82,7 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
             .concat(),
         ),
         "trace" => Some([smoke::CHECKS.as_slice(), &surface::traced()].concat()),
+        "partial" => Some([smoke::CHECKS.as_slice(), &partial::checks()].concat()),
         "swaps" => Some(load::SWAPS.to_vec()),
         "off" => Some(boots::OFF.to_vec()),
         "audit" => Some(boots::AUDIT.to_vec()),

@@ -69,7 +69,8 @@ pub(crate) struct Args {
     /// Print each check and not only each row
     #[arg(long, short, conflicts_with = "one")]
     verbose: bool,
-    /// Record what became of the ways to a file, in docs/surface.json; `./dev docs` then makes the table of it
+    /// Record what became of the ways to a file, in docs/surface.json, and of the checks that provoke a failure, in
+    /// docs/failures.json; `./dev docs` then makes the tables of it
     #[arg(long, conflicts_with_all = ["one", "checks", "params"])]
     record: bool,
     /// List rows and kernels

@@ -11,11 +11,56 @@ use std::fs;
 /// Strongest first.
 const TIERS: [&str; 3] = ["bpf-lsm", "modify-return", "tracepoint"];
 
-/// Every claim and every tier.
+/// Every claim, every failure and every tier.
 #[derive(Debug)]
 pub(super) struct Contracts {
     pub(super) claims: Vec<Claim>,
+    pub(super) failures: Vec<Failure>,
     pub(super) tiers: Vec<Tier>,
+}
+
+#[derive(Deserialize)]
+struct FailureFile {
+    failure: Vec<Failure>,
+}
+
+/// Something that goes wrong.
+#[derive(Debug, Deserialize)]
+pub(super) struct Failure {
+    pub(super) id: String,
+    pub(super) text: String,
+    #[serde(default)]
+    checks: Vec<String>,
+    /// Why no check provokes it.
+    pub(super) untried: Option<String>,
+}
+
+impl Failure {
+    /// The checks that provoke it.
+    pub(super) fn provoking(&self) -> Vec<String> {
+        match (&self.untried, self.checks.is_empty()) {
+            (Some(_), _) => Vec::new(),
+            (None, true) => vec![format!("failure.{}", self.id)],
+            (None, false) => self.checks.clone(),
+        }
+    }
+}
+
+/// What a tier states of one.
+#[derive(Debug, Deserialize)]
+pub(super) struct Behaviour {
+    pub(super) does: String,
+    pub(super) health: Option<String>,
+    pub(super) exit: Option<u8>,
+    pub(super) mend: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Stated {
+    /// The tier whose statements hold where this one has none.
+    like: Option<String>,
+    #[serde(flatten)]
+    own: BTreeMap<String, Behaviour>,
 }
 
 #[derive(Deserialize)]
@@ -34,8 +79,10 @@ pub(super) struct Claim {
 #[derive(Debug, Deserialize)]
 pub(super) struct Tier {
     pub(super) name: String,
+    pub(super) mechanism: String,
     modes: Vec<String>,
     claims: Sorted,
+    failures: Stated,
 }
 
 #[derive(Debug, Deserialize)]
@@ -62,7 +109,22 @@ impl Contracts {
                 bail!("the contract of {} says nothing about {}", tier.name, claim.id);
             }
         }
-        Ok(Self { claims, tiers })
+        let FailureFile { failure: failures } = file("failures")?;
+        let contracts = Self { claims, failures, tiers };
+        for (tier, failure) in
+            contracts.tiers.iter().flat_map(|tier| contracts.failures.iter().map(move |one| (tier, one)))
+        {
+            if contracts.behaviour(tier, &failure.id).is_none() {
+                bail!("the contract of {} says nothing about {}", tier.name, failure.id);
+            }
+        }
+        Ok(contracts)
+    }
+
+    /// What a tier states of a failure, itself or by another one that it is like.
+    pub(super) fn behaviour<'a>(&'a self, tier: &'a Tier, failure: &str) -> Option<&'a Behaviour> {
+        let like = || self.tiers.iter().find(|other| tier.failures.like.as_deref() == Some(&other.name));
+        tier.failures.own.get(failure).or_else(|| like()?.failures.own.get(failure))
     }
 }
 

@@ -3,12 +3,19 @@
 mod catalog;
 mod compatibility;
 mod contract;
+mod degraded;
 mod suite;
 
 use self::contract::Contracts;
+use crate::failures::Failures;
 use crate::record::Record;
 use anyhow::{Result, anyhow};
 use guest::{Scenario, scenarios};
+
+/// The ids of the checks that provoke a failure of the contracts.
+pub(crate) fn provoking() -> Result<Vec<String>> {
+    Ok(Contracts::read()?.failures.iter().flat_map(contract::Failure::provoking).collect())
+}
 
 /// A document, and what it has to be.
 #[derive(Debug)]
@@ -21,8 +28,10 @@ pub(crate) struct Document {
 /// All of them.
 pub(crate) fn all() -> Result<Vec<Document>> {
     let ways = ways()?;
+    let contracts = Contracts::read()?;
     Ok(vec![
-        Document { path: catalog::PATH, text: catalog::text(&Contracts::read()?, ways) },
+        Document { path: catalog::PATH, text: catalog::text(&contracts, ways) },
+        Document { path: degraded::PATH, text: degraded::text(&contracts, &Failures::read()?) },
         Document { path: suite::PATH, text: suite::text(ways) },
         Document { path: compatibility::PATH, text: compatibility::text(&Record::read()?, ways.len())? },
     ])

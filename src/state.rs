@@ -2,13 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder, File},
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    fs::{self, DirBuilder, File, Permissions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, flock},
+    time::{ClockId, clock_gettime},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{policy::Digest, tier::Mode};
@@ -18,6 +23,16 @@ pub const SCHEMA_VERSION: u32 = 1;
 
 /// Larger than any state file of ours: more is not read.
 const MAX_BYTES: u64 = 1024 * 1024;
+
+/// How often an agent writes its state, whether or not there is news.
+pub const BEAT: Duration = Duration::from_secs(5);
+
+/// An agent that has not been heard of for so long does not run: a proof on a slow host takes less.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// How long an agent waits for the lock, which whoever asks for its health holds for a moment.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// How things stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +126,25 @@ pub struct AgentState {
     pub running: bool,
     /// Its process id.
     pub pid: Option<u32>,
+    /// When it last wrote, in seconds of `CLOCK_MONOTONIC`, which nobody can set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beat: Option<u64>,
+}
+
+impl AgentState {
+    /// No agent.
+    pub const NONE: Self = Self { running: false, pid: None, beat: None };
+
+    /// For how long nothing was heard of an agent that is said to run, where that is too long.
+    pub fn silent_for(&self) -> Option<Duration> {
+        let silence = uptime().checked_sub(Duration::from_secs(self.beat?))?;
+        (silence > SILENCE).then(|| Duration::from_secs(silence.as_secs()))
+    }
+}
+
+/// Time since the boot, but for that in which the host slept.
+pub fn uptime() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
 }
 
 /// Everything that `status --json` and `health --json` print.
@@ -164,13 +198,21 @@ impl Status {
             policy: None,
             events: EventState::default(),
             break_glass: false,
-            agent: AgentState { running: false, pid: None },
+            agent: AgentState::NONE,
             sandbox: None,
             reasons: Vec::new(),
             maps: BTreeMap::new(),
         }
     }
 }
+
+/// Names in the runtime directory.
+const LOCK: &str = "lock";
+const STATE: &str = "state.json";
+const NEW: &str = "state.json.new";
+
+/// More than a state file takes.
+const TRIED_BYTES: usize = 16 * 1024;
 
 /// The runtime directory.
 #[derive(Clone, Debug)]
@@ -194,36 +236,83 @@ impl RunDir {
     /// Makes the directory and takes the agent's lock. `None`: another agent has it.
     pub fn lock(&self) -> io::Result<Option<Lock>> {
         DirBuilder::new().recursive(true).mode(0o755).create(&self.0)?;
-        let file =
-            File::options().write(true).create(true).truncate(false).mode(0o644).open(self.0.join("lock"))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Lock(file))),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(errno) => Err(errno.into()),
+        let mut options = File::options();
+        options.write(true).create(true).truncate(false).mode(0o600);
+        let file = regular(&mut options, &self.0.join(LOCK))?;
+        // Whoever can open it can hold it, and pass for an agent.
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        for _ in 0..LOCK_TRIES {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Some(Lock(file))),
+                Err(rustix::io::Errno::WOULDBLOCK) => thread::sleep(LOCK_PAUSE),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether an agent holds the lock. Who may not look at it takes the agent's word, as long as that is fresh.
+    pub fn agent_alive(&self) -> bool {
+        match regular(File::options().read(true), &self.0.join(LOCK)) {
+            Ok(file) => {
+                flock(&file, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.read().is_some_and(|said| {
+                    said.agent.running && said.agent.beat.is_some() && said.agent.silent_for().is_none()
+                })
+            }
+            Err(_) => false,
         }
     }
 
-    /// Whether an agent holds the lock.
-    pub fn agent_alive(&self) -> bool {
-        let Ok(file) = File::open(self.0.join("lock")) else { return false };
-        flock(&file, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
+    /// Fails where no state could be written: an agent of which nobody could learn how it is does not begin.
+    pub fn try_write(&self) -> io::Result<()> {
+        let new = self.0.join(NEW);
+        write_new(&new, &[b' '; TRIED_BYTES])?;
+        fs::remove_file(new)
     }
 
     /// Replaces the state file.
     pub fn write(&self, status: &Status) -> io::Result<()> {
-        let (path, new) = (self.0.join("state.json"), self.0.join("state.json.new"));
         let mut text = serde_json::to_vec(status)?;
         text.push(b'\n');
-        File::options().write(true).create(true).truncate(true).mode(0o644).open(&new)?.write_all(&text)?;
-        fs::rename(new, path)
+        let new = self.0.join(NEW);
+        write_new(&new, &text)?;
+        fs::rename(&new, self.0.join(STATE)).inspect_err(|_| {
+            // The first error is the one to report.
+            drop(fs::remove_file(&new));
+        })
     }
 
     /// The last state that an agent wrote; `None` when there is none that this version understands.
     pub fn read(&self) -> Option<Status> {
-        use io::Read as _;
         let mut text = String::new();
-        File::open(self.0.join("state.json")).ok()?.take(MAX_BYTES).read_to_string(&mut text).ok()?;
+        let file = regular(File::options().read(true), &self.0.join(STATE)).ok()?;
+        file.take(MAX_BYTES).read_to_string(&mut text).ok()?;
         let status: Status = serde_json::from_str(&text).ok()?;
         (status.schema_version == SCHEMA_VERSION).then_some(status)
     }
+}
+
+/// Opens a regular file, and neither follows a link there nor waits at a pipe.
+fn regular(options: &mut fs::OpenOptions, path: &Path) -> io::Result<File> {
+    let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"))
+}
+
+/// Writes a file in the place of whatever lies there, or leaves none.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = File::options().write(true).create_new(true).mode(0o644).open(path);
+    file?.write_all(bytes).inspect_err(|_| {
+        // The first error is the one to report.
+        drop(fs::remove_file(path));
+    })
 }

@@ -83,8 +83,9 @@ pub struct Options {
 pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentError> {
     let dirs = &options.dirs;
     let run_dir = RunDir::at(&dirs.run);
-    let lock = run_dir.lock().map_err(|source| AgentError::Directory { path: dirs.run.clone(), source })?;
-    let _lock = lock.ok_or(AgentError::Busy)?;
+    let unusable = |source| AgentError::Directory { path: dirs.run.clone(), source };
+    let _lock = run_dir.lock().map_err(unusable)?.ok_or(AgentError::Busy)?;
+    run_dir.try_write().map_err(unusable)?;
     make_state_dir(&dirs.state)?;
     let mut change = Change::begin_run(dirs, PATIENCE)?;
     let mut begin = change.chosen(file, options)?;

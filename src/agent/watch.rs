@@ -20,7 +20,9 @@ use crate::{
     enforce::{Held, InForce, Missing, Outcome, Reader, Seals},
     event::{Clock, Event, Lost, PolicyChange, ProofResult, StateChange, decode, rfc3339},
     plan::Decision,
-    state::{AgentState, AttachState, EventState, Health, HookState, RunDir, SCHEMA_VERSION, Status},
+    state::{
+        AgentState, AttachState, BEAT, EventState, Health, HookState, RunDir, SCHEMA_VERSION, Status, uptime,
+    },
     store::{Record, Store},
     tier::{Hook, Mode, Need},
 };
@@ -65,6 +67,10 @@ pub(super) struct Watch {
     /// What the kernel held of each policy.
     seals: Seals,
     last: Option<Status>,
+    /// When the state file was last written, since the boot.
+    beat: Duration,
+    /// Why the state file could not be written.
+    unwritten: Option<String>,
     signals: Signals,
     ticks: Timer,
     proofs: Timer,
@@ -117,14 +123,16 @@ impl Watch {
             proof_failed: None,
             seals,
             last: None,
-            signals: Signals::new([Signal::Term, Signal::Int])
+            beat: Duration::ZERO,
+            unwritten: None,
+            signals: Signals::new([Signal::Term, Signal::Int, Signal::Hup])
                 .map_err(|source| AgentError::Loop { action: "watch for signals", source })?,
             ticks: Timer::interval(TICK),
             proofs: Timer::interval(options.proof_interval),
         })
     }
 
-    /// Runs until SIGTERM or SIGINT.
+    /// Runs until SIGTERM, SIGINT or SIGHUP: a terminal that goes away is no reason to leave without a word.
     pub(super) async fn run(mut self) -> Result<(), AgentError> {
         self.follow_break_glass();
         self.report_proofs()?;
@@ -285,15 +293,23 @@ impl Watch {
         self.write(&Event::Proof(ProofResult { hook: POLICY, proven, detail }))
     }
 
-    /// Brings the state file up to date and reports a change of status.
+    /// Brings the state file up to date and reports a change of status. That the file cannot be written does not end the
+    /// agent, which goes on to prove and to report; whoever reads the file finds it old.
     fn refresh(&mut self) -> Result<(), AgentError> {
-        let status = self.status()?;
-        if self.last.as_ref() == Some(&status) {
+        let mut status = self.status()?;
+        let now = uptime();
+        if self.last.as_ref() == Some(&status) && now < self.beat + BEAT {
             return Ok(());
         }
-        self.run_dir
-            .write(&status)
-            .map_err(|source| AgentError::Directory { path: self.options.dirs.run.clone(), source })?;
+        let mut written = status.clone();
+        written.agent.beat = Some(now.as_secs());
+        self.unwritten = self.run_dir.write(&written).err().map(|error| {
+            format!("{}: the state file could not be written: {error}", self.run_dir.path().display())
+        });
+        self.beat = now;
+        if self.unwritten.is_some() {
+            status = self.status()?;
+        }
         self.notify.status(&status);
         let picture =
             |status: &Status| (status.status, status.enforcing, status.mode, status.reasons.clone());
@@ -331,6 +347,7 @@ impl Watch {
         }
         reasons.extend(self.moved.iter().cloned());
         reasons.extend(self.set_back.iter().chain(&self.unrecorded).cloned());
+        reasons.extend(self.unwritten.clone());
         let degraded = !reasons.is_empty();
         let wrong = self.wrong();
         let status = match (wrong.is_empty(), degraded) {
@@ -356,7 +373,7 @@ impl Watch {
             policy: policy_state(&self.policy.0, self.policy.1.as_ref()),
             events: EventState { submitted: counters.submitted, lost: counters.lost },
             break_glass: broken,
-            agent: AgentState { running: true, pid: Some(std::process::id()) },
+            agent: AgentState { running: true, pid: Some(std::process::id()), beat: None },
             sandbox: Some(self.sandbox.clone()),
             reasons,
             maps: self.maps.clone(),
@@ -402,7 +419,7 @@ impl Watch {
             Deed { from: generation, to: generation, ..Deed::new(What::RunStop, audit::Outcome::Done) };
         self.recorded(self.journal.record(deed));
         let mut status = self.status()?;
-        status.agent = AgentState { running: false, pid: None };
+        status.agent = AgentState::NONE;
         if !self.guard.tier.fail_closed {
             status.enforcing = false;
         }
@@ -413,9 +430,8 @@ impl Watch {
         };
         status.reasons = std::iter::once(stays.to_owned()).chain(self.unrecorded.clone()).collect();
         status.status = if self.guard.tier.fail_closed { Health::Degraded } else { Health::Unhealthy };
-        self.run_dir
-            .write(&status)
-            .map_err(|source| AgentError::Directory { path: self.options.dirs.run.clone(), source })?;
+        // Without it the old one stays, and the lock tells that nobody is behind that any more.
+        drop(self.run_dir.write(&status));
         self.notify.stopping(&status);
         let (enforcing, mode) = (status.enforcing, self.decision.mode);
         self.write(&Event::StateChange(StateChange {

@@ -3,14 +3,15 @@
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use crate::{
-    abi, agent,
+    abi,
+    agent::{self, AgentError},
     cli::{HealthArgs, JsonArgs, Places},
     enforce::{EnforceError, Pinned, Pins},
     exit::{Exit, Failure},
     kernel::BootSwitches,
     state::{AgentState, AttachState, Health, HookState, RunDir, Status},
     store::Store,
-    tier::{Hook, Mode, Need},
+    tier::{Hook, Mode, Need, TIERS},
 };
 
 /// What is known, and whether what the agent says of itself is contradicted by the kernel.
@@ -23,7 +24,7 @@ pub(super) struct Picture {
 
 /// Prints everything.
 pub(super) fn status(args: JsonArgs, places: &Places) -> Result<Exit, Failure> {
-    let Picture { status, .. } = look(places)?;
+    let Picture { status, .. } = look(places);
     if args.json {
         super::print_json(&status)?;
     } else {
@@ -34,7 +35,7 @@ pub(super) fn status(args: JsonArgs, places: &Places) -> Result<Exit, Failure> {
 
 /// Prints the verdict and returns it as the exit code.
 pub(super) fn health(args: HealthArgs, places: &Places) -> Result<Exit, Failure> {
-    let Picture { status, misreporting } = look(places)?;
+    let Picture { status, misreporting } = look(places);
     if args.json {
         super::print_json(&status)?;
     } else {
@@ -54,14 +55,19 @@ pub(super) fn health(args: HealthArgs, places: &Places) -> Result<Exit, Failure>
 }
 
 /// Reads both sides.
-pub(super) fn look(places: &Places) -> Result<Picture, Failure> {
+pub(super) fn look(places: &Places) -> Picture {
     let run_dir = RunDir::at(&places.run_dir);
     let alive = run_dir.agent_alive();
     let said = run_dir.read();
+    let unread = alive && said.is_none();
     let mut status = said.unwrap_or_else(Status::nothing);
+    status.agent.running = alive;
+    if unread {
+        status.reasons.push("an agent is running, and what it says of itself cannot be read".to_owned());
+    }
     status.break_glass = agent::break_glass(&places.config_dir);
     if !alive {
-        status.agent = AgentState { running: false, pid: None };
+        status.agent = AgentState::NONE;
         status.sandbox = None;
     }
     let mut misreporting = false;
@@ -90,7 +96,16 @@ pub(super) fn look(places: &Places) -> Result<Picture, Failure> {
             }
             status.reasons.push("the kernel side was not looked at: that needs root".to_owned());
         }
-        Err(error) => return Err(error.into()),
+        // Whoever asks how things stand gets an answer, and that is one.
+        Err(error) => {
+            let reasons =
+                vec![format!("what is pinned cannot be looked at: {}", AgentError::from(error).chain())];
+            let agent = status.agent;
+            status = Status { reasons, agent, break_glass: status.break_glass, ..Status::nothing() };
+        }
+    }
+    if alive {
+        note_silence(&mut status);
     }
     if BootSwitches::current().off {
         status
@@ -101,7 +116,23 @@ pub(super) fn look(places: &Places) -> Result<Picture, Failure> {
         status.enforcing = false;
         status.status = Health::Unhealthy;
     }
-    Ok(Picture { status, misreporting })
+    Picture { status, misreporting }
+}
+
+/// An agent that does not run is worth no more than none.
+fn note_silence(status: &mut Status) {
+    let (Some(silence), pid) = (status.agent.silent_for(), status.agent.pid.unwrap_or(0)) else { return };
+    let tier = TIERS.iter().find(|tier| status.tier.as_deref() == Some(tier.name));
+    let stays = tier.is_some_and(|tier| tier.fail_closed);
+    status.status = match status.status {
+        Health::Healthy if stays => Health::Degraded,
+        Health::Healthy | Health::Degraded if !stays => Health::Unhealthy,
+        other => other,
+    };
+    status.reasons.insert(0, format!(
+        "nothing was heard of the agent (pid {pid}) for {}: it is stopped, or waits for somebody who reads what it writes",
+        humantime::format_duration(silence)
+    ));
 }
 
 /// Holds what the state file says against the pins. Returns whether the kernel is set to enforce.

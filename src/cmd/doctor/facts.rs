@@ -45,7 +45,7 @@ impl<'a> Facts<'a> {
             lsm,
             cmdline: kernel::read("/proc/cmdline").unwrap_or_default(),
             mounts: mounts.map(|mounts| mounts.0).unwrap_or_default(),
-            picture: status::look(places).ok(),
+            picture: Some(status::look(places)),
             source: Source::read(&places.config_dir.join(agent::POLICY), false),
             now: i64::try_from(now).unwrap_or(i64::MAX),
         }

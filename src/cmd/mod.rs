@@ -30,7 +30,7 @@ use crate::{
     cli::{Cli, Command},
     enforce::EnforceError,
     exit::{self, Exit, Failure},
-    kernel::{self, LsmList, Surroundings},
+    kernel::{self, Capabilities, LsmList, Surroundings},
     plan::RulesError,
     store::StoreError,
 };
@@ -266,6 +266,19 @@ impl From<EnforceError> for Failure {
         match &error {
             EnforceError::Incompatible { .. } => Self::new(Exit::Incompatible, error)
                 .hint("`aegisbpf detach` ends that enforcement and removes the pins"),
+            EnforceError::Foreign { .. } => Self::new(Exit::Incompatible, error)
+                .hint("nothing of others is removed: move it away; `aegisbpf detach` removes what is ours"),
+            EnforceError::Pin { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                Self::new(Exit::Unavailable, error).hint("mount -o remount,rw /sys/fs/bpf")
+            }
+            EnforceError::Pin { source, .. } | EnforceError::Map { source, .. }
+                if source.raw_os_error() == Some(libc::EPERM)
+                    && Capabilities::current().missing_for_programs().is_none() =>
+            {
+                let hint =
+                    "this host refuses bpf(2) also to root: a system call filter, or a security module";
+                Self::new(Exit::Unavailable, error).hint(hint)
+            }
             EnforceError::Pin { source, .. } | EnforceError::Map { source, .. } if denied(source) => {
                 Self::new(Exit::Privilege, error).hint("run it as root, or with CAP_BPF and CAP_PERFMON")
             }

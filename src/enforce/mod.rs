@@ -5,6 +5,7 @@ mod bank;
 mod canary;
 mod enrol;
 mod fill;
+mod foreign;
 mod ledger;
 mod object;
 mod pins;
@@ -105,6 +106,12 @@ pub enum EnforceError {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// Something of others lies among our pins.
+    #[error("{}: this is not a pin of ours", .path.display())]
+    Foreign {
+        /// It.
+        path: PathBuf,
     },
     /// The enrolment program was not called for a stat(2).
     #[error("the kernel did not report what {} is", .path.display())]

@@ -16,21 +16,21 @@ use std::{
 
 use aya_obj::generated::bpf_prog_info;
 
-use super::{Attached, Bank, EnforceError, Enrolment, Ledger, Loaded};
+use super::{Attached, Bank, EnforceError, Enrolment, Ledger, Loaded, foreign};
 use crate::{
     abi,
     sys::bpf::{self, MapSpec},
     tier::{Attach, TIERS, Tier},
 };
 
-const MAPS: &str = "maps";
-const LINKS: &str = "links";
-const PROGRAMS: &str = "programs";
-const LEDGER: &str = "ledger";
+pub(super) const MAPS: &str = "maps";
+pub(super) const LINKS: &str = "links";
+pub(super) const PROGRAMS: &str = "programs";
+pub(super) const LEDGER: &str = "ledger";
 /// The program with which paths are enrolled: pinned without a link, for whoever changes the policy.
-const ENROL: &str = "inode_getattr";
+pub(super) const ENROL: &str = "inode_getattr";
 /// Stands before the name of a pin on its way there. A BPF file system refuses names with a dot.
-const NEW: &str = "new-";
+pub(super) const NEW: &str = "new-";
 
 /// The directory of our pins.
 #[derive(Clone, Debug)]
@@ -70,14 +70,17 @@ impl Pins {
         Ok(!list(&self.dir.join(LINKS))?.is_empty())
     }
 
-    /// Refuses pinned state of another version.
+    /// Refuses pinned state of another version, and what is not ours at all.
     pub fn check(&self) -> Result<(), EnforceError> {
-        match self.other_versions()?.first() {
-            None => Ok(()),
-            Some(other) => Err(EnforceError::Incompatible {
+        if let Some(other) = foreign::other_versions(&self.root, &self.dir)?.first() {
+            return Err(EnforceError::Incompatible {
                 path: other.clone(),
                 reason: format!("pinned by another version; this one pins under {}", abi::ABI_VERSION),
-            }),
+            });
+        }
+        match foreign::strangers(&self.root, &self.dir)?.into_iter().next() {
+            None => Ok(()),
+            Some(path) => Err(EnforceError::Foreign { path }),
         }
     }
 
@@ -113,10 +116,6 @@ impl Pins {
             action: "closed to others",
             source,
         })
-    }
-
-    fn other_versions(&self) -> Result<Vec<PathBuf>, EnforceError> {
-        Ok(list(&self.root)?.into_iter().filter(|path| *path != self.dir).collect())
     }
 
     /// Opens a pinned map and compares its shape, or makes it. It is pinned by [`Self::keep`].
@@ -213,8 +212,14 @@ impl Pins {
         Ok(())
     }
 
-    /// What is in force, or `None` when nothing is pinned. Fails when this process may not look.
+    /// What is in force, or `None` when nothing is pinned. Fails when this process may not look, and where something is
+    /// pinned that it does not know.
     pub fn look(&self) -> Result<Option<Pinned>, EnforceError> {
+        self.check()?;
+        self.ours()
+    }
+
+    fn ours(&self) -> Result<Option<Pinned>, EnforceError> {
         let path = self.dir.join(MAPS).join("control");
         match path.symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -244,30 +249,39 @@ impl Pins {
         (bpf::link_program(link.as_fd()).ok()? == program.id).then_some(program)
     }
 
-    /// Ends enforcement: removes every pin of ours, of any version, and the directories. Returns what was removed.
+    /// Ends enforcement: removes every pin of ours, of any version, and the directories. Returns what was removed; fails
+    /// when it has done so and something of others lies between.
     pub fn remove_all(&self) -> Result<Vec<PathBuf>, EnforceError> {
         // The kernel takes programs down some time after their last pin is gone; from here on they refuse nothing.
-        if let Ok(Some(pinned)) = self.look() {
+        if let Ok(Some(pinned)) = self.ours() {
             pinned.bank.control.mode.store(abi::MODE_OFF, Ordering::Release);
         }
+        let strangers = foreign::strangers(&self.root, &self.dir)?;
         let mut removed = Vec::new();
-        let mut versions = self.other_versions()?;
+        let mut versions = foreign::other_versions(&self.root, &self.dir)?;
         versions.push(self.dir.clone());
+        let free = |dir: &Path| !strangers.iter().any(|stranger| stranger.starts_with(dir));
         // Links first: from then on nothing is denied, so nothing half-denied remains if a later step fails.
         for kind in [LINKS, PROGRAMS, MAPS] {
-            for version in &versions {
-                let dir = version.join(kind);
-                for path in list(&dir)? {
+            for dir in
+                versions.iter().map(|version| version.join(kind)).filter(|dir| !strangers.contains(dir))
+            {
+                for path in list(&dir)?.into_iter().filter(|path| !strangers.contains(path)) {
                     remove(&path)?;
                     removed.push(path);
                 }
-                remove_dir(&dir)?;
+                if free(&dir) {
+                    remove_dir(&dir)?;
+                }
             }
         }
-        for version in versions.iter().chain([&self.root]) {
-            remove_dir(version)?;
+        for dir in versions.iter().chain([&self.root]).filter(|dir| free(dir)) {
+            remove_dir(dir)?;
         }
-        Ok(removed)
+        match strangers.into_iter().next() {
+            None => Ok(removed),
+            Some(path) => Err(EnforceError::Foreign { path }),
+        }
     }
 }
 
@@ -348,7 +362,7 @@ fn replace(path: &Path, object: BorrowedFd<'_>) -> Result<(), EnforceError> {
 
 /// What a directory holds; nothing when it does not exist. Not being allowed to look is an error: it must not pass for
 /// an empty directory.
-fn list(dir: &Path) -> Result<Vec<PathBuf>, EnforceError> {
+pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>, EnforceError> {
     let failed = |source| EnforceError::Pin { path: dir.to_owned(), action: "listed", source };
     match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),

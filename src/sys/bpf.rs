@@ -409,6 +409,30 @@ pub fn open_pin(path: &Path) -> io::Result<OwnedFd> {
     call_fd(bpf_cmd::BPF_OBJ_GET, &mut attr)
 }
 
+/// What a descriptor of BPF's can stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Object {
+    /// A map.
+    Map,
+    /// A program.
+    Program,
+    /// A link.
+    Link,
+}
+
+/// What a descriptor stands for: the kernel answers questions about one kind with facts about another. `None`: none of
+/// these.
+pub fn object(object: BorrowedFd<'_>) -> io::Result<Option<Object>> {
+    let name = std::fs::read_link(format!("/proc/self/fd/{}", object.as_raw_fd()))?;
+    Ok(match name.to_str().and_then(|name| name.strip_prefix("anon_inode:")) {
+        Some("bpf-map") => Some(Object::Map),
+        Some("bpf-prog") => Some(Object::Program),
+        // One name for a new link, another for one that was opened again.
+        Some("bpf_link" | "bpf-link") => Some(Object::Link),
+        _ => None,
+    })
+}
+
 /// Id of the program behind a link, 0 when the kernel does not tell.
 pub fn link_program(link: BorrowedFd<'_>) -> io::Result<u32> {
     // SAFETY: plain integers; zero is valid.

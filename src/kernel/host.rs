@@ -1,6 +1,6 @@
 //! What the host says of itself. Used for explanations; no decision rests on it.
 
-use std::fs;
+use std::{fs, os::unix::fs::MetadataExt as _};
 
 use serde::Serialize;
 
@@ -8,7 +8,12 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug)]
 pub struct Capabilities {
     effective: u64,
+    /// Whether they count in a user namespace alone, and not with the host.
+    confined: bool,
 }
+
+/// `PROC_USER_INIT_INO`, `include/linux/proc_ns.h`
+const FIRST_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
 
 /// include/uapi/linux/capability.h
 const CAP_SYS_ADMIN: u32 = 21;
@@ -19,7 +24,11 @@ impl Capabilities {
     /// Reads `/proc/self/status`; where that cannot be read, none are assumed.
     pub fn current() -> Self {
         let status = procfs::process::Process::myself().and_then(|process| process.status());
-        Self { effective: status.map_or(0, |status| status.capeff) }
+        let namespace = fs::metadata("/proc/self/ns/user").map(|namespace| namespace.ino());
+        Self {
+            effective: status.map_or(0, |status| status.capeff),
+            confined: namespace.is_ok_and(|namespace| namespace != FIRST_USER_NAMESPACE),
+        }
     }
 
     /// Of a set as `/proc` has it.
@@ -33,6 +42,9 @@ impl Capabilities {
 
     /// The first capability that loading programs lacks. `CAP_SYS_ADMIN` stands in for both.
     pub fn missing_for_programs(self) -> Option<&'static str> {
+        if self.confined {
+            return Some("CAP_BPF and CAP_PERFMON outside of this user namespace");
+        }
         if self.has(CAP_SYS_ADMIN) {
             return None;
         }

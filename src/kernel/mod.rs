@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, fmt, io, path::Path};
 
 use aya_obj::btf::{Btf, BtfError};
 use once_cell::unsync::OnceCell;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Serialize, Serializer};
 
 pub use self::{
@@ -225,6 +225,11 @@ impl Kernel {
         }
         answers
     }
+}
+
+/// Whether [`Kernel::open`] was not allowed to lift the limit on locked memory.
+fn memory_is_limited() -> bool {
+    getrlimit(Resource::Memlock).current.is_some()
 }
 
 /// `EPERM (Operation not permitted)`

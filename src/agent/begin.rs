@@ -89,7 +89,7 @@ impl Change {
     /// otherwise the generation that is in force or was when the host went down.
     fn choose(&self, file: &Source, mode: Mode) -> Result<Begin, AgentError> {
         let seen = Seen { path: origin(&file.path), sha256: file.sha256 };
-        if self.store.seen()?.contains(&seen)
+        if (file.absent || self.store.seen()?.contains(&seen))
             && let Some(generation) = self.now()?
         {
             match self.store.record(generation) {

@@ -67,6 +67,8 @@ pub struct Source {
     pub signed_by: Option<String>,
     /// Warnings and remarks for the person who runs this.
     pub remarks: Vec<String>,
+    /// Whether there was no such file, and this is what its absence means.
+    pub absent: bool,
 }
 
 impl Source {
@@ -75,8 +77,9 @@ impl Source {
         let bytes = match read_bounded(path) {
             Err(error) if is_default && is_missing(&error) => {
                 let mut empty = Self::parse(path, EMPTY)?;
+                empty.absent = true;
                 empty.remarks.push(format!(
-                    "{} does not exist: the policy is empty, nothing is denied",
+                    "{} does not exist: without a policy that was applied before, nothing is denied",
                     path.display()
                 ));
                 return Ok(empty);
@@ -123,7 +126,7 @@ impl Source {
         }
         let (sha256, text) = (Digest::of(bytes), bytes.to_vec());
         let path = path.to_owned();
-        Ok(Self { path, policy, sha256, text, signature: None, signed_by: None, remarks })
+        Ok(Self { path, policy, sha256, text, signature: None, signed_by: None, remarks, absent: false })
     }
 
     /// Refuses what may not run: another file than the one meant, one with a signature of something else, or enforcement

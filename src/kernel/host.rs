@@ -31,9 +31,9 @@ impl Capabilities {
         }
     }
 
-    /// Of a set as `/proc` has it.
+    /// Of a set as `/proc` has it, which counts with the host.
     pub(super) fn of(effective: u64) -> Self {
-        Self { effective }
+        Self { effective, confined: false }
     }
 
     fn has(self, capability: u32) -> bool {

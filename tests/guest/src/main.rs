@@ -15,6 +15,7 @@ mod files;
 mod init;
 mod injector;
 mod killer;
+mod lacking;
 mod mounts;
 mod report;
 mod row;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         ["exchange", one, other] => files::exchange(one, other),
         ["inject", rest @ ..] => injector::main(rest),
         ["traced", rest @ ..] => killer::main(rest),
+        ["lacking", rest @ ..] => lacking::main(rest),
         ["--list", name] => list(name),
         _ => {
             eprintln!("usage: guest --list ROW");

@@ -10,8 +10,8 @@ enum On {
     Every,
     /// On the newest alone.
     Newest,
-    /// On the oldest and the newest; on the others when it is asked for by name.
-    Ends,
+    /// Each day on these, by name; on the others when it is asked for by name.
+    Daily(&'static [&'static str]),
 }
 
 /// A row before it meets a kernel.
@@ -53,13 +53,27 @@ const PLAIN: Template = Template {
 const ENFORCE: Template =
     Template { checks: "enforce", modules: &["overlay", "loop", "xfs", "btrfs"], disks: true, ..PLAIN };
 
-const TEMPLATES: [Template; 11] = [
+const TEMPLATES: [Template; 13] = [
     Template { name: "lsm", ..ENFORCE },
     Template { name: "no-lsm", lsm: LSM_WITHOUT_BPF, ..ENFORCE },
     Template { name: "trace", checks: "trace", ..ENFORCE },
     // Some sixty runs of the agent each.
-    Template { name: "partial", on: On::Ends, checks: "partial", ..PLAIN },
-    Template { name: "partial-no-lsm", on: On::Ends, checks: "partial", lsm: LSM_WITHOUT_BPF, ..PLAIN },
+    Template { name: "partial", on: On::Daily(&["newest"]), checks: "partial", ..PLAIN },
+    Template {
+        name: "partial-no-lsm",
+        on: On::Daily(&["5.10"]),
+        checks: "partial",
+        lsm: LSM_WITHOUT_BPF,
+        ..PLAIN
+    },
+    Template { name: "failures", on: On::Daily(&["6.12"]), checks: "failures", ..PLAIN },
+    Template {
+        name: "failures-no-lsm",
+        on: On::Daily(&["newest-1"]),
+        checks: "failures",
+        lsm: LSM_WITHOUT_BPF,
+        ..PLAIN
+    },
     Template { name: "rig", on: On::Newest, modules: &["overlay", "loop", "xfs", "btrfs"], ..PLAIN },
     // With few rounds, for every day; --param aegis.rounds=2000 and a longer --timeout make them long.
     Template { name: "swaps", on: On::Newest, checks: "swaps", params: &["aegis.rounds=200"], ..PLAIN },
@@ -140,14 +154,17 @@ fn row(kernel: &Selector, template: &Template) -> Option<Row> {
         kernel: kernel.clone(),
         suffix: template.name,
         checks: template.checks,
-        on_request: matches!(template.on, On::Ends) && !is_an_end(kernel),
+        on_request: !is_daily(template, kernel),
         chosen: Vec::new(),
         setup,
     })
 }
 
-fn is_an_end(kernel: &Selector) -> bool {
-    *kernel == Selector::Newest(0) || kernels::all().first() == Some(kernel)
+fn is_daily(template: &Template, kernel: &Selector) -> bool {
+    match template.on {
+        On::Every | On::Newest => true,
+        On::Daily(names) => names.contains(&kernel.name().as_str()),
+    }
 }
 
 impl Row {
@@ -177,7 +194,6 @@ mod tests {
                 "5.10/lsm",
                 "5.10/no-lsm",
                 "5.10/trace",
-                "5.10/partial",
                 "5.10/partial-no-lsm",
                 "6.1/lsm",
                 "6.1/no-lsm",
@@ -185,14 +201,15 @@ mod tests {
                 "6.12/lsm",
                 "6.12/no-lsm",
                 "6.12/trace",
+                "6.12/failures",
                 "newest-1/lsm",
                 "newest-1/no-lsm",
                 "newest-1/trace",
+                "newest-1/failures-no-lsm",
                 "newest/lsm",
                 "newest/no-lsm",
                 "newest/trace",
                 "newest/partial",
-                "newest/partial-no-lsm",
                 "newest/rig",
                 "newest/swaps",
                 "newest/counted",
@@ -210,8 +227,8 @@ mod tests {
         assert_eq!(meant("lsm"), 5);
         assert_eq!(meant("partial"), 5);
         assert_eq!(meant("6.12/lsm"), 1);
-        assert_eq!(meant("6.1"), 5);
-        assert_eq!(meant("newest"), 11);
+        assert_eq!(meant("6.1"), 7);
+        assert_eq!(meant("newest"), 13);
         assert_eq!(meant("9.9/rig"), 1);
         assert_eq!(meant("6"), 0);
     }

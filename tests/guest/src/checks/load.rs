@@ -22,7 +22,8 @@ pub(super) const SWAPS: [Check; 2] = [
 ];
 
 /// On one processor whose clock counts instructions.
-pub(super) const COUNTED: [Check; 2] = [
+pub(super) const COUNTED: [Check; 3] = [
+    Check { id: "load.health-is-quick", run: quick_health },
     Check { id: "load.apply-and-rollback", run: apply_and_rollback },
     Check { id: "load.many-rules", run: many_rules },
 ];
@@ -264,6 +265,36 @@ fn tidy(least: u64) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{stray:?}, {half:?}, current {current}"))
+}
+
+/// With a live agent and with a dead one: whoever watches over many hosts asks often.
+fn quick_health(_: &Ctx) -> Result<(), CheckError> {
+    let (_place, mut agent, _) = two("health")?;
+    let asked = |code| -> Result<Duration, CheckError> {
+        let mut times = Vec::new();
+        for _ in 0..20 {
+            let start = Instant::now();
+            ask(&["health", "--json"], code)?;
+            times.push(start.elapsed());
+        }
+        Ok(at_percent(&mut times, 99))
+    };
+    let alive = asked(0)?;
+    agent.process()?.signal(rustix::process::Signal::KILL)?;
+    if let Some(process) = agent.0.take() {
+        process.wait(SOON)?;
+    }
+    let dead = asked(0)?;
+    drop(agent);
+    let nothing = asked(1)?;
+    report::send(&Line::Note(format!(
+        "health in guest time, the slowest of 20: {alive:?} with an agent, {dead:?} after its death, {nothing:?} with nothing"
+    )));
+    want(
+        "each below 100 ms",
+        [alive, dead, nothing].iter().all(|time| *time < Duration::from_millis(100)),
+        true,
+    )
 }
 
 /// Guest time: on this row's machine a nanosecond is an instruction.

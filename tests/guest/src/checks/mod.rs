@@ -3,6 +3,7 @@
 mod agent;
 mod boots;
 mod enforce;
+mod failures;
 mod filesystems;
 mod glass;
 mod ledger;
@@ -83,6 +84,7 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
         ),
         "trace" => Some([smoke::CHECKS.as_slice(), &surface::traced()].concat()),
         "partial" => Some([smoke::CHECKS.as_slice(), &partial::checks()].concat()),
+        "failures" => Some([smoke::CHECKS.to_vec(), failures::checks()].concat()),
         "swaps" => Some(load::SWAPS.to_vec()),
         "off" => Some(boots::OFF.to_vec()),
         "audit" => Some(boots::AUDIT.to_vec()),

@@ -1,0 +1,68 @@
+//! `guest lacking WHAT PROGRAM ARGS…`: becomes a program that lacks something: `cap:NUMBER`, a capability, `but:NUMBERS`,
+//! all others, or `bpf:ERRNO`, the system call of that name, which a filter answers with that number; `bpf:kill` ends whoever makes it.
+
+#![expect(unsafe_code, reason = "prctl(2) has no wrapper for either")]
+
+use nix::libc;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+/// Returns only when the program could not be started.
+pub(crate) fn main(args: &[&str]) -> ExitCode {
+    let [what, program, args @ ..] = args else {
+        eprintln!("usage: guest lacking cap:NUMBER|but:NUMBER,…|bpf:ERRNO|bpf:kill PROGRAM ARGS…");
+        return ExitCode::from(64);
+    };
+    let taken = match what.split_once(':') {
+        Some(("cap", number)) => number.parse().map_err(io::Error::other).and_then(drop_capability),
+        Some(("but", kept)) => drop_others(kept),
+        Some(("bpf", "kill")) => forbid_bpf(libc::SECCOMP_RET_KILL_PROCESS),
+        Some(("bpf", errno)) => errno
+            .parse::<u32>()
+            .map_err(io::Error::other)
+            .and_then(|n| forbid_bpf(libc::SECCOMP_RET_ERRNO | n)),
+        _ => Err(io::ErrorKind::InvalidInput.into()),
+    };
+    let error = taken.err().unwrap_or_else(|| Command::new(program).args(args).exec());
+    eprintln!("guest lacking {what} {program}: {error}");
+    ExitCode::from(126)
+}
+
+/// Out of the bounding set: root gets it back at no exec.
+fn drop_capability(number: libc::c_ulong) -> io::Result<()> {
+    // SAFETY: passes integers alone.
+    match unsafe { libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The last one is that which it takes to drop any.
+fn drop_others(kept: &str) -> io::Result<()> {
+    const CAP_SETPCAP: libc::c_ulong = 8;
+    let kept: Vec<libc::c_ulong> = kept.split(',').filter_map(|number| number.parse().ok()).collect();
+    let last =
+        std::fs::read_to_string("/proc/sys/kernel/cap_last_cap")?.trim().parse().map_err(io::Error::other)?;
+    let others = (0..=last).filter(|number| *number != CAP_SETPCAP).chain([CAP_SETPCAP]);
+    others.filter(|number| !kept.contains(number)).try_for_each(drop_capability)
+}
+
+fn forbid_bpf(answer: u32) -> io::Result<()> {
+    let step =
+        |code: u32, jt, jf, k| libc::sock_filter { code: u16::try_from(code).unwrap_or(u16::MAX), jt, jf, k };
+    let bpf = u32::try_from(libc::SYS_bpf).unwrap_or(u32::MAX);
+    let mut steps = [
+        // The number of the call is the first field of `struct seccomp_data`.
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, bpf),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, answer),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let filter = libc::sock_fprog { len: 4, filter: steps.as_mut_ptr() };
+    // SAFETY: the kernel reads as many instructions as `len` says, and copies them.
+    match unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter, 0, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}

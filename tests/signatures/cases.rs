@@ -40,7 +40,8 @@ pub(crate) fn all() -> Vec<Case> {
         include_str!("1-signatures.toml"),
         include_str!("2-signers.toml"),
         include_str!("3-files.toml"),
-        include_str!("4-keys.toml"),
+        include_str!("4-secrets.toml"),
+        include_str!("5-trust.toml"),
     ];
     texts.into_iter().flat_map(|text| toml::from_str::<Cases>(text).expect("cases").case).collect()
 }

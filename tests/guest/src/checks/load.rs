@@ -237,6 +237,11 @@ fn on_record() -> Result<u64, CheckError> {
     Ok(last)
 }
 
+/// So many kills fill more than one file of the audit log.
+fn is_full_log(name: &str) -> bool {
+    name.strip_prefix("audit.log.").is_some_and(|number| number.parse::<u32>().is_ok())
+}
+
 /// Nothing in the state directory but what a generation needs.
 fn tidy(least: u64) -> Result<(), String> {
     let state = Path::new("/var/lib/aegisbpf");
@@ -254,8 +259,10 @@ fn tidy(least: u64) -> Result<(), String> {
         "policies",
         "seen.json",
     ];
-    let stray: Vec<String> =
-        names(state).into_iter().filter(|name| !known.contains(&name.as_str())).collect();
+    let stray: Vec<String> = names(state)
+        .into_iter()
+        .filter(|name| !known.contains(&name.as_str()) && !is_full_log(name))
+        .collect();
     let half = [state.join("policies"), state.join("generations")];
     let half: Vec<String> =
         half.iter().flat_map(|dir| names(dir)).filter(|name| name.contains(".new")).collect();

@@ -1,6 +1,6 @@
 //! Enforcement that is taken away behind the agent's back, by what root can do: each is found at the next proof.
 
-use super::agent::{Agent, Place, SOON, ask, at, contains, ends, nothing_pinned, readable, want};
+use super::agent::{Agent, Place, SOON, ask, at, contains, ends, nothing_pinned, readable, tier, want};
 use super::{Check, CheckError, Ctx};
 use crate::bpf::{self, Shared};
 use crate::killer;
@@ -91,20 +91,24 @@ fn unhealthy(why: &str) -> Result<(), CheckError> {
     contains("reasons", &said.to_string(), why)
 }
 
-/// A tracer lets the agent close a link, once its pin is gone: that hook does nothing any more.
-fn link_detached(_: &Ctx) -> Result<(), CheckError> {
+/// A tracer lets the agent close the links of a hook, once their pins are gone: that hook does nothing any more. In
+/// modify-return the second copy decides for a first one that is gone, so both have to go.
+fn link_detached(ctx: &Ctx) -> Result<(), CheckError> {
     let (place, mut agent) = proving("proof-link", "1s", &[])?;
-    let pins = pins()?;
-    let program = kernel("file_open", bpf::open(&format!("{pins}/programs/file_open")))?;
-    let own = kernel("fdinfo", fs::read_to_string(format!("/proc/self/fdinfo/{}", fd(&program))))?;
-    let id = own.lines().find_map(|line| line.strip_prefix("prog_id:")?.trim().parse::<u32>().ok());
-    let pid = agent.process()?.pid();
-    let found = kernel("fdinfo", bpf::links(pid))?.into_iter().find(|(_, program)| Some(*program) == id);
-    let Some((link, _)) = found else {
-        return Err(CheckError::Differs { what: "link", want: format!("{id:?}"), got: "none".into() });
-    };
-    ends(&Cmd::sh(&format!("rm {pins}/links/file_open {pins}/links/file_open_again 2>/dev/null; true")), 0)?;
-    kernel("close", killer::close(pid, link))?;
+    let (pins, pid) = (pins()?, agent.process()?.pid());
+    let copies: &[&str] =
+        if tier(ctx) == "modify-return" { &["file_open", "file_open_again"] } else { &["file_open"] };
+    for copy in copies {
+        let program = kernel(copy, bpf::open(&format!("{pins}/programs/{copy}")))?;
+        let own = kernel("fdinfo", fs::read_to_string(format!("/proc/self/fdinfo/{}", fd(&program))))?;
+        let id = own.lines().find_map(|line| line.strip_prefix("prog_id:")?.trim().parse::<u32>().ok());
+        let links = kernel("fdinfo", bpf::links(pid))?;
+        let Some((link, _)) = links.into_iter().find(|(_, program)| Some(*program) == id) else {
+            return Err(CheckError::Differs { what: "link", want: format!("{id:?}"), got: "none".into() });
+        };
+        kernel(copy, fs::remove_file(format!("{pins}/links/{copy}")))?;
+        kernel("close", killer::close(pid, link))?;
+    }
     agent.event("proof", &["\"hook\":\"file_open\"", "\"proven\":false"])?;
     unhealthy("file_open is attached and let the denied canary through")?;
     agent.event("state_change", &["\"status\":\"unhealthy\"", "\"enforcing\":false"])?;

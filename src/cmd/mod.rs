@@ -69,6 +69,17 @@ fn recorded<T>(dirs: &Dirs, deed: Deed, result: Result<T, AgentError>) -> Result
     result
 }
 
+pub use self::doctor::{
+    About,
+    page::{ReportError, render},
+};
+pub use crate::kernel::Cause;
+
+/// Doctor's checks, as they describe themselves.
+pub fn described() -> &'static [About] {
+    doctor::CHECKS
+}
+
 /// The ids of doctor's checks.
 pub fn checks() -> impl Iterator<Item = &'static str> {
     doctor::CHECKS.iter().map(|about| about.id)

@@ -97,13 +97,13 @@ fn loader_is_systemd(path: &Path) -> bool {
 }
 
 /// The `lsm=` parameter that adds `bpf` and keeps every LSM that is active now, in its order. `capability` is always on and
-/// not named; what the kernel's command line names and is not active stays where it is. `None`: an active LSM would be
+/// need not be named; what the kernel's command line names stays where it is, active or not. `None`: an active LSM would be
 /// lost.
 pub fn boot_line(active: &LsmList, cmdline: &str) -> Option<String> {
     let wanted = cmdline.split_ascii_whitespace().rev().find_map(|word| word.strip_prefix("lsm="));
     let always = |name: &&str| *name != "capability";
     let mut names: Vec<&str> = match wanted {
-        Some(list) => list.split(',').filter(|name| !name.is_empty() && always(name)).collect(),
+        Some(list) => list.split(',').filter(|name| !name.is_empty()).collect(),
         None => active.names.iter().map(String::as_str).filter(always).collect(),
     };
     // The order of those that stand in the list is the order of calls; one that is active without being named is one that

@@ -16,7 +16,8 @@ use std::{
 
 use serde::Serialize;
 
-pub(crate) use self::checks::{About, CHECKS, GROUPS};
+pub use self::checks::About;
+pub(crate) use self::checks::{CHECKS, GROUPS};
 pub(super) use self::text::headline;
 use self::{facts::Facts, report::Report};
 use crate::{

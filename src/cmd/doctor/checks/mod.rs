@@ -14,7 +14,7 @@ use crate::kernel;
 
 /// What a check is, as `checks.toml` says.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct About {
+pub struct About {
     /// Stable id.
     pub id: &'static str,
     /// Where it belongs.

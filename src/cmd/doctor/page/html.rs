@@ -55,18 +55,19 @@ fn tier_table(out: &mut String, seen: &[Seen]) {
                 "AUDIT-ONLY" => "part",
                 _ => "bad",
             };
-            let _ = write!(out, "<td>{}</td>", tag(class, &one.verdict));
+            cell(out, "verdict", &tag(class, &one.verdict));
             for name in &tiers {
                 let Some(tier) = one.tiers.iter().find(|tier| tier.name == *name) else {
-                    let _ = write!(out, "<td>{}</td>", tag("none", "not asked"));
+                    cell(out, name, &tag("none", "not asked"));
                     continue;
                 };
                 let class = if tier.works { if tier.enforces { "good" } else { "part" } } else { "bad" };
                 let why = tier.reasons.first().map(|why| format!("<small>{}</small>", escape(why)));
-                let _ = write!(out, "<td>{}{}</td>", tag(class, tier.word()), why.unwrap_or_default());
+                cell(out, name, &(tag(class, tier.word()) + &why.unwrap_or_default()));
             }
             let lsm = one.lsm.as_ref().map_or_else(|| "not visible".to_owned(), |names| names.join(", "));
-            let _ = writeln!(out, "<td>{}</td></tr>", escape(&lsm));
+            cell(out, "active LSMs", &escape(&lsm));
+            out.push_str("</tr>\n");
         }
     });
 }
@@ -85,12 +86,16 @@ fn probe_table(out: &mut String, seen: &[Seen]) {
                     Some(_) => ("part", "unknown"),
                     None => ("none", "not asked"),
                 };
-                let why = answer.and_then(|probe| probe.reason.as_deref()).unwrap_or_default();
-                let _ = write!(out, "<td title=\"{}\">{}</td>", escape(why), tag(class, word));
+                cell(out, name, &tag(class, word));
             }
             out.push_str("</tr>\n");
         }
     });
+}
+
+/// A cell; on a phone, where the head of the table is not shown, it is named by its label.
+fn cell(out: &mut String, label: &str, content: &str) {
+    let _ = write!(out, "<td data-label=\"{}\"><div>{content}</div></td>", escape(label));
 }
 
 fn row_head(out: &mut String, index: usize, one: &Seen) {

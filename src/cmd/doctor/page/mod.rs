@@ -64,8 +64,6 @@ struct Tier {
 struct Probe {
     name: String,
     answer: String,
-    #[serde(default)]
-    reason: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -118,19 +116,25 @@ impl From<ReportError> for Failure {
 
 /// Writes what was asked for.
 pub(super) fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
-    if args.render.len() > MAX_REPORTS {
-        return Err(ReportError::TooMany(args.render.len()).into());
-    }
-    let seen: Vec<Seen> = args.render.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+    let (html, markdown) = render(&args.render)?;
     if let Some(path) = &args.html {
-        write_whole(path, html::page(&seen).as_bytes())?;
+        write_whole(path, html.as_bytes())?;
     }
     match &args.markdown {
-        Some(path) => write_whole(path, markdown::table(&seen).as_bytes())?,
-        None if args.html.is_none() => crate::cmd::print(&markdown::table(&seen))?,
+        Some(path) => write_whole(path, markdown.as_bytes())?,
+        None if args.html.is_none() => crate::cmd::print(&markdown)?,
         None => {}
     }
     Ok(Exit::Done)
+}
+
+/// The page in HTML, and the table in Markdown, of these reports.
+pub fn render(reports: &[impl AsRef<Path>]) -> Result<(String, String), ReportError> {
+    if reports.len() > MAX_REPORTS {
+        return Err(ReportError::TooMany(reports.len()));
+    }
+    let seen: Vec<Seen> = reports.iter().map(|path| read(path.as_ref())).collect::<Result<_, _>>()?;
+    Ok((html::page(&seen), markdown::table(&seen)))
 }
 
 /// Reads a report.

@@ -5,7 +5,7 @@ fn report(verdict: &str, os: &str) -> String {
         "schema_version": 1, "version": "0.1.0", "verdict": verdict, "reasons": [os],
         "host": { "os": os, "kernel": "6.1.0", "arch": "x86_64" }, "lsm": ["yama", os],
         "tiers": [{ "tier": "bpf-lsm", "enforces": true, "works": false, "reasons": [os] }],
-        "probes": [{ "name": "bpf.map", "answer": os, "reason": os }],
+        "probes": [{ "name": "bpf.map", "answer": os }],
         "checks": [{ "id": "K001", "title": os, "result": os, "evidence": os, "fix": [os],
                      "causes": [{ "cause": os, "found": true, "text": os }] }],
     })

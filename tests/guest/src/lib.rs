@@ -52,6 +52,8 @@ pub enum Line {
     },
     /// Worth showing, with no verdict in it.
     Note(String),
+    /// What `doctor --report` wrote, for whoever runs the matrix to keep.
+    Report(String),
     /// The row is over; the runner compares the numbers with the lines it has seen.
     Done {
         /// Checks that passed.
@@ -70,6 +72,7 @@ impl fmt::Display for Line {
             Self::Ok(id) => write!(f, "@ok {id}"),
             Self::Fail { id, detail } => write!(f, "@fail {id} {}", escape(detail)),
             Self::Note(text) => write!(f, "@note {}", escape(text)),
+            Self::Report(text) => write!(f, "@report {}", escape(text)),
             Self::Done { passed, failed } => write!(f, "@done {passed} {failed}"),
             Self::Exit(code) => write!(f, "@exit {code}"),
         }
@@ -88,6 +91,7 @@ impl Line {
                 Some(Self::Fail { id: id.to_owned(), detail: unescape(detail) })
             }
             "@note" => Some(Self::Note(unescape(rest))),
+            "@report" => Some(Self::Report(unescape(rest))),
             "@done" => {
                 let (passed, failed) = rest.split_once(' ')?;
                 Some(Self::Done { passed: passed.parse().ok()?, failed: failed.parse().ok()? })
@@ -132,6 +136,7 @@ mod tests {
             Line::Ok("a.b".into()),
             Line::Fail { id: "a.b".into(), detail: "want 1\ngot \\n\r\n\x1e".into() },
             Line::Note("two\nlines".into()),
+            Line::Report("{\n  \"a\": 1\n}\n".into()),
             Line::Done { passed: 3, failed: 1 },
             Line::Exit(-1),
         ];

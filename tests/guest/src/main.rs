@@ -12,6 +12,7 @@ mod bpf;
 mod checks;
 mod enter;
 mod files;
+mod filter;
 mod init;
 mod injector;
 mod killer;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     match args.as_slice() {
         ["row", name] => row::main(name),
         ["enter", rest @ ..] => enter::main(rest),
+        ["filtered", rest @ ..] => filter::main(rest),
         ["way", id, dir] => ways::main(id, dir),
         ["serve"] => ways::serve(),
         ["exchange", one, other] => files::exchange(one, other),

@@ -6,6 +6,7 @@ use crate::failures::{self, Failures};
 use crate::kernels::{Kernel, Selector, Store};
 use crate::matrix::Row;
 use crate::record::{Outcome, Record};
+use crate::reports;
 use crate::rig::Rig;
 use crate::row::{Seen, Verdict, judge};
 use crate::tally::Count;
@@ -27,15 +28,6 @@ pub(crate) struct Options {
     pub(crate) verbose: bool,
     /// Record what became of the ways to a file.
     pub(crate) record: bool,
-}
-
-/// What is to be recorded of a row.
-#[derive(Debug, Default)]
-struct Notes {
-    /// What became of the ways to a file.
-    ways: Option<Outcome>,
-    /// What became of the checks that provoke a failure.
-    failures: Option<failures::Outcome>,
 }
 
 /// A row and its kernel, or why there is none.
@@ -98,14 +90,14 @@ pub(crate) fn run(rig: &mut Rig, rows: &[Ready], options: &Options) -> Result<Co
             scope.spawn(|| {
                 while let Some(ready) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let start = Instant::now();
-                    let (verdict, notes) = one(rig, ready, options)
-                        .unwrap_or_else(|e| (Verdict::not_run(format!("{e:#}")), Notes::default()));
+                    let (verdict, found) = one(rig, ready, options)
+                        .unwrap_or_else(|e| (Verdict::not_run(format!("{e:#}")), Found::default()));
                     let mut count = count.lock().unwrap_or_else(PoisonError::into_inner);
                     count.0 += 1;
                     count.1 += Count { passed: verdict.passed.len(), failed: verdict.failed() };
                     let name = &ready.row.setup.name;
                     print(&format!("[{}/{}] {name}", count.0, rows.len()), &verdict, start.elapsed());
-                    count.1 += kept(name, notes);
+                    count.1 += kept(name, found);
                 }
             });
         }
@@ -113,17 +105,29 @@ pub(crate) fn run(rig: &mut Rig, rows: &[Ready], options: &Options) -> Result<Co
     Ok(count.into_inner().unwrap_or_else(PoisonError::into_inner).1)
 }
 
+/// What a row found that is worth keeping.
+#[derive(Debug, Default)]
+struct Found {
+    /// What became of the ways to a file; a row of which only some checks were run tells nothing of them.
+    ways: Option<Outcome>,
+    /// What became of the checks that provoke a failure.
+    failures: Option<failures::Outcome>,
+    /// What doctor reports of the guest.
+    report: Option<String>,
+}
+
 /// Records a row as soon as it has ended: a matrix takes hours. What cannot be recorded has failed.
-fn kept(row: &str, notes: Notes) -> Count {
-    let ways = notes.ways.map_or(Ok(()), |ways| Record::keep(row, ways));
-    let failures = |()| notes.failures.map_or(Ok(()), |failures| Failures::keep(row, failures));
-    let Err(error) = ways.and_then(failures) else { return Count::default() };
+fn kept(row: &str, Found { ways, failures, report }: Found) -> Count {
+    let ways = ways.map_or(Ok(()), |ways| Record::keep(row, ways));
+    let failures = |()| failures.map_or(Ok(()), |failures| Failures::keep(row, failures));
+    let report = |()| report.map_or(Ok(()), |text| reports::keep(row, &text));
+    let Err(error) = ways.and_then(failures).and_then(report) else { return Count::default() };
     println!("    not recorded: {error:#}");
     Count::one(false)
 }
 
-/// Runs one row; says what is to be recorded of it.
-fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<(Verdict, Notes)> {
+/// Runs one row; says what it found, where that is to be recorded.
+fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<(Verdict, Found)> {
     let kernel = match &ready.kernel {
         Ok(kernel) => kernel,
         Err(error) => bail!("{error:#}"),
@@ -133,20 +137,27 @@ fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<(Verdict, Notes)> 
     let mut lines = Lines { rest: Vec::new(), lines: Vec::new() };
     let end = machine.run(options.limit, &mut |bytes| {
         for line in lines.take(bytes) {
-            if options.verbose {
+            if options.verbose && !matches!(line, Line::Report(_)) {
                 println!("{}  {line}", ready.row.setup.name);
             }
         }
     })?;
     let trouble = console::trouble(&machine.console);
     let console_tail = console::tail(&machine.console);
-    let verdict = judge(&expected, &Seen { lines: lines.lines, end, trouble, console_tail });
-    let mut notes = Notes::default();
+    let seen = Seen { lines: lines.lines, end, trouble, console_tail };
+    let verdict = judge(&expected, &seen);
+    let mut found = Found::default();
     if options.record {
-        notes.ways = Outcome::of(&kernel.release, &ready.row.setup.lsm, &expected, &verdict)?;
-        notes.failures = failures::Outcome::of(&kernel.release, &expected, &docs::provoking()?, &verdict);
+        found.report = seen.lines.iter().find_map(|line| match line {
+            Line::Report(text) => Some(text.clone()),
+            _ => None,
+        });
     }
-    Ok((verdict, notes))
+    if options.record && ready.row.chosen.is_empty() {
+        found.ways = Outcome::of(&kernel.release, &ready.row.setup.lsm, &expected, &verdict)?;
+        found.failures = failures::Outcome::of(&kernel.release, &expected, &docs::provoking()?, &verdict);
+    }
+    Ok((verdict, found))
 }
 
 /// The ids that the guest has for a row, asked on this host: what is not asked for cannot be missed.

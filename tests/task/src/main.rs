@@ -6,6 +6,7 @@
 mod accel;
 mod apt;
 mod artifacts;
+mod browser;
 mod cmd;
 mod console;
 mod cpio;
@@ -21,6 +22,7 @@ mod modules;
 mod paths;
 mod record;
 mod release;
+mod reports;
 mod rig;
 mod row;
 mod single;

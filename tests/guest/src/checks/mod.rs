@@ -2,6 +2,7 @@
 
 mod agent;
 mod boots;
+mod doctor;
 mod enforce;
 mod failures;
 mod filesystems;
@@ -78,11 +79,12 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
                 &glass::CHECKS,
                 &surface::checks(),
                 &refusals::CHECKS,
+                &doctor::CHECKS,
                 &verifier::CHECKS,
             ]
             .concat(),
         ),
-        "trace" => Some([smoke::CHECKS.as_slice(), &surface::traced()].concat()),
+        "trace" => Some([smoke::CHECKS.as_slice(), &doctor::TRACED, &surface::traced()].concat()),
         "partial" => Some([smoke::CHECKS.as_slice(), &partial::checks()].concat()),
         "failures" => Some([smoke::CHECKS.to_vec(), failures::checks()].concat()),
         "swaps" => Some(load::SWAPS.to_vec()),

@@ -2,6 +2,7 @@
 
 use super::{check, demo};
 use crate::artifacts::{self, cargo};
+use crate::browser;
 use crate::cmd::vm;
 use crate::paths::{MUSL, release_binary};
 use crate::tally::{Tally, run};
@@ -19,6 +20,7 @@ pub(crate) fn main() -> Result<ExitCode> {
     let mut tally = Tally::default();
     check::steps(&mut tally);
     tally.step("cargo deny", || run(cargo()?.args(["deny", "check", "bans", "licenses", "sources"])));
+    tally.step("the page of the reports in a browser", browser::look);
     for target in [MUSL, MUSL_ARM64] {
         let binary = release_binary(target, "aegisbpf")?;
         tally.step(&format!("release build for {target}"), || {

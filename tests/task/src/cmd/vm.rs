@@ -69,9 +69,10 @@ pub(crate) struct Args {
     /// Print each check and not only each row
     #[arg(long, short, conflicts_with = "one")]
     verbose: bool,
-    /// Record what became of the ways to a file, in docs/surface.json, and of the checks that provoke a failure, in
-    /// docs/failures.json; `./dev docs` then makes the tables of it
-    #[arg(long, conflicts_with_all = ["one", "checks", "params"])]
+    /// Record what became of the ways to a file, in docs/surface.json, of the checks that provoke a failure, in
+    /// docs/failures.json, and what doctor reports, in docs/reports/; `./dev docs` then makes the documents of it. With
+    /// --check doctor. the reports alone
+    #[arg(long, conflicts_with_all = ["one", "params"])]
     record: bool,
     /// List rows and kernels
     #[arg(long, conflicts_with = "one")]

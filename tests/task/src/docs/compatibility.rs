@@ -1,4 +1,4 @@
-//! The table of `docs/COMPATIBILITY.md`: what became of the ways on each kernel, as it was recorded.
+//! The tables of `docs/COMPATIBILITY.md`: what became of the ways on each kernel, and what doctor reported there.
 
 use super::{head, row};
 use crate::paths;
@@ -11,8 +11,9 @@ use std::fs;
 
 pub(super) const PATH: &str = "docs/COMPATIBILITY.md";
 
-const BEGIN: &str = "<!-- recorded -->\n";
-const END: &str = "<!-- end -->\n";
+/// Where the table of the ways goes, and where that of the reports.
+const RECORDED: [&str; 2] = ["<!-- recorded -->\n", "<!-- end -->\n"];
+const REPORTED: [&str; 2] = ["<!-- reported -->\n", "<!-- end of reports -->\n"];
 
 /// The column of each tier.
 const TIERS: [(&str, &str); 3] = [
@@ -21,13 +22,18 @@ const TIERS: [(&str, &str); 3] = [
     ("tracepoint", "`tracepoint`"),
 ];
 
-/// The document as it is, with its table anew.
-pub(super) fn text(record: &Record, ways: usize) -> Result<String> {
+/// The document as it is, with its tables anew. `reports` is the table of what doctor reported.
+pub(super) fn text(record: &Record, ways: usize, reports: &str) -> Result<String> {
     let kept = fs::read_to_string(paths::root()?.join(PATH)).context(PATH)?;
-    let (before, rest) =
-        kept.split_once(BEGIN).with_context(|| format!("{PATH} has no '{}'", BEGIN.trim()))?;
-    let (_, after) = rest.split_once(END).with_context(|| format!("{PATH} has no '{}'", END.trim()))?;
-    Ok(format!("{before}{BEGIN}{}{END}{after}", table(record, ways)))
+    between(&between(&kept, RECORDED, &table(record, ways))?, REPORTED, reports)
+}
+
+/// The text with something else between two marks.
+fn between(text: &str, [begin, end]: [&str; 2], inner: &str) -> Result<String> {
+    let missing = |mark: &str| format!("{PATH} has no '{}'", mark.trim());
+    let (before, rest) = text.split_once(begin).with_context(|| missing(begin))?;
+    let (_, after) = rest.split_once(end).with_context(|| missing(end))?;
+    Ok(format!("{before}{begin}{inner}{end}{after}"))
 }
 
 fn table(record: &Record, ways: usize) -> String {

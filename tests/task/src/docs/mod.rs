@@ -1,6 +1,7 @@
 //! The documents that follow from the contracts, from the ways to a file, and from what was recorded of them.
 
 mod catalog;
+mod checks;
 mod compatibility;
 mod contract;
 mod degraded;
@@ -9,6 +10,7 @@ mod suite;
 use self::contract::Contracts;
 use crate::failures::Failures;
 use crate::record::Record;
+use crate::reports;
 use anyhow::{Result, anyhow};
 use guest::{Scenario, scenarios};
 
@@ -25,15 +27,24 @@ pub(crate) struct Document {
     pub(crate) text: String,
 }
 
+/// The reports as a page.
+pub(crate) const PAGE: &str = "docs/compatibility.html";
+
 /// All of them.
 pub(crate) fn all() -> Result<Vec<Document>> {
     let ways = ways()?;
     let contracts = Contracts::read()?;
+    let (page, table) = aegisbpf::cmd::render(&reports::all()?)?;
     Ok(vec![
         Document { path: catalog::PATH, text: catalog::text(&contracts, ways) },
         Document { path: degraded::PATH, text: degraded::text(&contracts, &Failures::read()?) },
         Document { path: suite::PATH, text: suite::text(ways) },
-        Document { path: compatibility::PATH, text: compatibility::text(&Record::read()?, ways.len())? },
+        Document {
+            path: compatibility::PATH,
+            text: compatibility::text(&Record::read()?, ways.len(), &table)?,
+        },
+        Document { path: PAGE, text: page },
+        Document { path: checks::PATH, text: checks::text() },
     ])
 }
 

@@ -271,7 +271,7 @@ fn every_id_is_explained() {
     for (topic, kind) in [
         ("SECCOMP_FILTER", "cause"),
         ("file.exec", "claim"),
-        ("agent_crash", "failure"),
+        ("agent-killed", "failure"),
         ("p001", "fault of a policy"),
     ] {
         assert_eq!(json(&["explain", "--json", topic])["kind"], kind);

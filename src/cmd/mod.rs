@@ -30,7 +30,7 @@ use crate::{
     cli::{Cli, Command},
     enforce::EnforceError,
     exit::{self, Exit, Failure},
-    kernel::{self, Capabilities, LsmList, Surroundings},
+    kernel::{self, Capabilities, LsmList, Surroundings, memory_is_limited},
     plan::RulesError,
     store::StoreError,
 };
@@ -281,6 +281,12 @@ impl From<EnforceError> for Failure {
                 .hint("nothing of others is removed: move it away; `aegisbpf detach` removes what is ours"),
             EnforceError::Pin { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
                 Self::new(Exit::Unavailable, error).hint("mount -o remount,rw /sys/fs/bpf")
+            }
+            EnforceError::Map { source, .. } | EnforceError::Proof { source, .. }
+                if source.raw_os_error() == Some(libc::EPERM) && memory_is_limited() =>
+            {
+                let hint = "raise the limit on locked memory (LimitMEMLOCK=infinity), or run it with CAP_SYS_RESOURCE";
+                Self::new(Exit::Privilege, error).hint(hint)
             }
             EnforceError::Pin { source, .. } | EnforceError::Map { source, .. }
                 if source.raw_os_error() == Some(libc::EPERM)

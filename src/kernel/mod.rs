@@ -227,9 +227,13 @@ impl Kernel {
     }
 }
 
-/// Whether [`Kernel::open`] was not allowed to lift the limit on locked memory.
-fn memory_is_limited() -> bool {
-    getrlimit(Resource::Memlock).current.is_some()
+/// Whether a limit on locked memory, which [`Kernel::open`] was not allowed to lift, can be why BPF is answered with EPERM:
+/// before v5.11. For explanations alone.
+pub fn memory_is_limited() -> bool {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split('.').map_while(|number| number.parse::<u32>().ok());
+    let version = (numbers.next().unwrap_or(u32::MAX), numbers.next().unwrap_or(0));
+    version < (5, 11) && getrlimit(Resource::Memlock).current.is_some()
 }
 
 /// `EPERM (Operation not permitted)`

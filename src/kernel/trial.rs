@@ -62,12 +62,7 @@ pub(super) fn answer(
             let capability = capabilities.missing_for_programs().unwrap_or("CAP_BPF");
             Answer::Unknown(Why::Unprivileged { capability })
         }
-        // Where a small map was made, only its size speaks against a large one (EPERM before v5.11).
-        Err(Why::Refused { errno: libc::EPERM, .. })
-            if probe == Probe::BpfRingbuf
-                && so_far.get(&Probe::BpfMap) == Some(&Answer::Yes)
-                && super::memory_is_limited() =>
-        {
+        Err(Why::Refused { errno: libc::EPERM, .. }) if super::memory_is_limited() => {
             Answer::Unknown(Why::Unprivileged { capability: "CAP_SYS_RESOURCE, or LimitMEMLOCK=infinity" })
         }
         Err(why) => Answer::No(why),

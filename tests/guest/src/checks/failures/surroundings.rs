@@ -260,7 +260,7 @@ fn set_back(place: &Place, agent: &mut Agent, other: &str) -> Result<(), CheckEr
     sh("date -s @3600")?;
     want("the policy on trial", readable(&place.neighbour, 0)?, false)?;
     let proven = || -> Result<String, CheckError> {
-        let said = health(0, "healthy")?;
+        let said = health(0, "degraded")?;
         Ok(said.pointer("/hooks/0/proven_at").map(ToString::to_string).unwrap_or_default())
     };
     thread::sleep(Duration::from_secs(4));
@@ -273,5 +273,5 @@ fn set_back(place: &Place, agent: &mut Agent, other: &str) -> Result<(), CheckEr
     holds(place)?;
     // An event of now carries the clock of now.
     agent.event("deny", &[&place.secret, "\"time\":\"1970-01-01T"])?;
-    health(0, "healthy").map(drop)
+    health(0, "degraded").map(drop)
 }

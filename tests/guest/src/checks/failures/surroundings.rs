@@ -64,11 +64,11 @@ fn memory_refused(_: &Ctx) -> Result<(), CheckError> {
         match changed.code() {
             0 if !old => sh(&format!("{AGENT} policy rollback"))?,
             137 if !old => {}
-            other => {
-                want("how a change is refused", other == code, true)?;
+            other if other == code => {
                 contains("why", &changed.stderr, words)?;
                 refusals += 1;
             }
+            _ => return Err(CheckError::Status { want: code, outcome: Box::new(changed) }),
         }
         holds(&place)?;
     }

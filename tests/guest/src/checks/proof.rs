@@ -10,10 +10,12 @@ use serde_json::{Value, json};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-pub(super) const CHECKS: [Check; 7] = [
+pub(super) const CHECKS: [Check; 8] = [
     Check { id: "proof.link-detached", run: link_detached },
+    Check { id: "proof.one-copy-detached", run: one_copy_detached },
     Check { id: "proof.rules-removed", run: |_| rules_gone("proof-removed", &bpf::take) },
     Check { id: "proof.rules-replaced", run: |_| rules_gone("proof-replaced", &replace) },
     Check { id: "proof.control-overwritten", run: control_overwritten },
@@ -91,13 +93,9 @@ fn unhealthy(why: &str) -> Result<(), CheckError> {
     contains("reasons", &said.to_string(), why)
 }
 
-/// A tracer lets the agent close the links of a hook, once their pins are gone: that hook does nothing any more. In
-/// modify-return the second copy decides for a first one that is gone, so both have to go.
-fn link_detached(ctx: &Ctx) -> Result<(), CheckError> {
-    let (place, mut agent) = proving("proof-link", "1s", &[])?;
+/// A tracer lets the agent close the links of a hook, once their pins are gone: that hook does nothing any more.
+fn detach(agent: &mut Agent, copies: &[&str]) -> Result<(), CheckError> {
     let (pins, pid) = (pins()?, agent.process()?.pid());
-    let copies: &[&str] =
-        if tier(ctx) == "modify-return" { &["file_open", "file_open_again"] } else { &["file_open"] };
     for copy in copies {
         let program = kernel(copy, bpf::open(&format!("{pins}/programs/{copy}")))?;
         let own = kernel("fdinfo", fs::read_to_string(format!("/proc/self/fdinfo/{}", fd(&program))))?;
@@ -109,6 +107,14 @@ fn link_detached(ctx: &Ctx) -> Result<(), CheckError> {
         kernel(copy, fs::remove_file(format!("{pins}/links/{copy}")))?;
         kernel("close", killer::close(pid, link))?;
     }
+    Ok(())
+}
+
+fn link_detached(ctx: &Ctx) -> Result<(), CheckError> {
+    let (place, mut agent) = proving("proof-link", "1s", &[])?;
+    let copies: &[&str] =
+        if tier(ctx) == "modify-return" { &["file_open", "file_open_again"] } else { &["file_open"] };
+    detach(&mut agent, copies)?;
     agent.event("proof", &["\"hook\":\"file_open\"", "\"proven\":false"])?;
     unhealthy("file_open is attached and let the denied canary through")?;
     agent.event("state_change", &["\"status\":\"unhealthy\"", "\"enforcing\":false"])?;
@@ -117,6 +123,22 @@ fn link_detached(ctx: &Ctx) -> Result<(), CheckError> {
     let _agent = Agent::start(&place, &["--enforce"])?;
     at(&health(0)?, "/status", &json!("healthy"))?;
     want("secret readable", readable(&place.secret, 0)?, false)
+}
+
+/// In modify-return the other copy decides for one that is gone, and the proof finds it all the same.
+fn one_copy_detached(ctx: &Ctx) -> Result<(), CheckError> {
+    if tier(ctx) != "modify-return" {
+        let (_place, _agent) = proving("proof-copy", "1s", &[])?;
+        return want("a second copy", Path::new(&pins()?).join("links/file_open_again").exists(), false);
+    }
+    for copy in ["file_open", "file_open_again"] {
+        let (place, mut agent) = proving("proof-copy", "1s", &[])?;
+        detach(&mut agent, &[copy])?;
+        agent.event("proof", &[&format!("\"hook\":\"{copy}\""), "\"proven\":false"])?;
+        unhealthy(&format!("{copy} is attached and let the denied canary through"))?;
+        want("secret readable", readable(&place.secret, 0)?, false)?;
+    }
+    Ok(())
 }
 
 fn fd(file: &OwnedFd) -> i32 {
@@ -180,16 +202,19 @@ fn pins_removed(_: &Ctx) -> Result<(), CheckError> {
     let (place, agent) = proving("proof-pins", "1s", &[])?;
     let link = format!("{}/links/file_open", pins()?);
     let foreign = kernel("hash", bpf::hash(4, 4))?;
-    let told = |what| {
+    let told = |what, why| {
         want(what, readable(&place.secret, 0)?, false)?;
         let said = health(1)?;
         at(&said, "/status", &json!("unhealthy"))?;
-        contains("reasons", &said.to_string(), "the pins of file_open are gone or not ours")
+        contains("reasons", &said.to_string(), why)
     };
     kernel(&link, fs::remove_file(&link))?;
-    told("secret readable without the pin")?;
+    told("secret readable without the pin", "the pins of file_open are gone or not ours")?;
     kernel(&link, bpf::pin(&foreign, &link))?;
-    told("secret readable with another pin")?;
+    let result = told("secret readable with another pin", "this is not a pin of ours");
+    // What is not ours is removed by whoever put it there.
+    kernel(&link, fs::remove_file(&link))?;
+    result?;
     drop(agent);
     nothing_pinned()
 }

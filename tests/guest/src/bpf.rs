@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "bpf(2) has no wrapper here")]
 
 use nix::libc;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::CString;
 use std::fs;
 use std::io;
@@ -75,11 +76,16 @@ pub(crate) fn like(outer: &OwnedFd, slot: u32) -> io::Result<OwnedFd> {
     hash(size("key_size:")?, size("value_size:")?)
 }
 
-/// An empty hash map for one element.
+/// An empty hash map for one element. Before v5.11 it counts against a limit, which the agents that are started here are to
+/// find as it is.
 pub(crate) fn hash(key_size: u32, value_size: u32) -> io::Result<OwnedFd> {
     let mut attr = Attr::default();
     (attr[0], attr[1]) = (pair(HASH, key_size), pair(value_size, 1));
-    opened(call(MAP_CREATE, &mut attr)?)
+    let limit = getrlimit(Resource::Memlock);
+    setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None })?;
+    let made = call(MAP_CREATE, &mut attr);
+    setrlimit(Resource::Memlock, limit)?;
+    opened(made?)
 }
 
 /// Puts a map into an array of maps.

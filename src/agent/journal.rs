@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{AgentError, Dirs, moment::clock};
 use crate::{
-    audit::{Deed, Head, Log, Outcome, What, Who},
+    audit::{self, Deed, Fault, Head, Log, Outcome, Sound, What, Who},
     enforce::{Ledger, Page, Pins},
     policy::Digest,
     store::{Floor, Record, Store},
@@ -65,6 +65,16 @@ impl Journal {
     pub fn known(&self) -> Option<Head> {
         let (seq, sha256) = self.ledger.as_ref()?.read().audit?;
         Some(Head { seq, sha256 })
+    }
+
+    /// Goes through the whole log, held against its end as the kernel and the runtime directory know it. Nobody writes
+    /// meanwhile.
+    pub fn verify(&self) -> Result<Result<Sound, Fault>, AgentError> {
+        let _quiet = self.log.hold()?;
+        let noted = self.log.noted()?.map(|head| ("the runtime directory", head));
+        let known = self.known().map(|head| ("the kernel", head));
+        let heads: Vec<_> = known.into_iter().chain(noted).collect();
+        Ok(audit::verify(&self.log.files()?, &heads))
     }
 
     /// Appends an entry. When this returns, it is on disk, and the end of the log is known to the kernel.

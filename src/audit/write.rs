@@ -17,6 +17,9 @@ use super::{
 };
 use crate::policy::Digest;
 
+/// Held by whoever writes.
+const LOCK: &str = "audit.lock";
+
 /// A writer is done within milliseconds. On a disk that stands still nobody waits longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -54,7 +57,7 @@ enum Wrong {
 impl Log {
     /// Takes the right to append, for which it waits a little.
     pub fn lock(&self) -> Result<Writer<'_>, AuditError> {
-        let path = self.state.join("audit.lock");
+        let path = self.state.join(LOCK);
         let failed = |action| {
             let path = path.clone();
             move |source| AuditError::File { path, action, source }
@@ -79,7 +82,7 @@ impl Log {
     /// Keeps writers away while the log and its noted ends are read, so that these agree. `None` where this process may not,
     /// or where there is no log.
     pub fn hold(&self) -> Result<Option<Writer<'_>>, AuditError> {
-        match self.state.is_dir().then(|| self.lock()) {
+        match self.state.join(LOCK).is_file().then(|| self.lock()) {
             Some(Err(AuditError::File { .. })) | None => Ok(None),
             Some(other) => other.map(Some),
         }

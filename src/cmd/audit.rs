@@ -39,15 +39,10 @@ pub(super) fn run(command: AuditCommand, places: &Places) -> Result<Exit, Failur
 /// Goes through the whole log.
 fn verify(args: JsonArgs, places: &Places) -> Result<Exit, Failure> {
     let journal = Journal::of(&places.dirs());
-    let log = journal.log();
-    let _quiet = log.hold().map_err(AgentError::from)?;
-    let noted = log.noted().map_err(AgentError::from)?.map(|head| ("the runtime directory", head));
-    let known = journal.known().map(|head| ("the kernel", head));
-    let heads: Vec<_> = known.into_iter().chain(noted).collect();
     if let Some(why) = journal.unseen() {
         exit::note(&format!("the kernel was not asked for the end of the log: {why}"));
     }
-    match audit::verify(&log.files().map_err(AgentError::from)?, &heads) {
+    match journal.verify()? {
         Ok(sound) if args.json => {
             let audit::Sound { first, last, notes } = sound;
             print_json(&Report { schema_version: 1, sound: true, first, last, notes, fault: None })?;

@@ -23,7 +23,7 @@ pub(super) struct Facts<'a> {
     pub(super) cmdline: String,
     pub(super) mounts: Vec<MountInfo>,
     /// What is in force; `None`: that cannot be told.
-    pub(super) picture: Option<Picture>,
+    pub(super) picture: Picture,
     /// The policy file of the configuration directory.
     pub(super) source: Result<Source, AgentError>,
     /// Seconds since 1970.
@@ -45,7 +45,7 @@ impl<'a> Facts<'a> {
             lsm,
             cmdline: kernel::read("/proc/cmdline").unwrap_or_default(),
             mounts: mounts.map(|mounts| mounts.0).unwrap_or_default(),
-            picture: Some(status::look(places)),
+            picture: status::look(places),
             source: Source::read(&places.config_dir.join(agent::POLICY), false),
             now: i64::try_from(now).unwrap_or(i64::MAX),
         }

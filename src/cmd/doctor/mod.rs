@@ -23,6 +23,7 @@ use self::{facts::Facts, report::Report};
 use crate::{
     agent,
     cli::{DoctorArgs, Places},
+    cmd::status::Picture,
     exit::{Exit, Failure},
     kernel::{self, Answer, Answers, Host, Kernel, LsmList, Why},
     plan::{self, OnDegraded, PassedOver, Reason, Request},
@@ -160,10 +161,11 @@ pub(super) fn run(args: &DoctorArgs, places: &Places) -> Result<Exit, Failure> {
 
 /// With what runs here taken into account.
 fn verdict(facts: &Facts<'_>, ready: Verdict) -> Verdict {
-    match &facts.picture {
-        Some(picture) if picture.misreporting => Verdict::Misreporting,
-        Some(picture) if picture.status.enforcing && picture.status.agent.running => Verdict::Enforcing,
-        _ => ready,
+    let Picture { status, misreporting } = &facts.picture;
+    match misreporting {
+        true => Verdict::Misreporting,
+        false if status.enforcing && status.agent.running => Verdict::Enforcing,
+        false => ready,
     }
 }
 

@@ -14,18 +14,19 @@ const LATE: i64 = 90;
 
 /// The status, where there is somebody or something to speak of.
 fn status<'a>(facts: &'a Facts<'_>) -> Result<&'a Status, Finding> {
-    match &facts.picture {
-        None => Err(Finding::unknown("the pins cannot be read").fix("sudo aegisbpf doctor")),
-        Some(Picture { status, .. }) if status.agent.running || status.tier.is_some() => Ok(status),
-        Some(_) => Err(Finding::skip("no agent, no pins")),
+    let status = &facts.picture.status;
+    if status.agent.running || status.tier.is_some() {
+        Ok(status)
+    } else {
+        Err(Finding::skip("no agent, no pins"))
     }
 }
 
 pub(super) fn agent(facts: &Facts<'_>) -> Finding {
-    let Some(Picture { status, .. }) = facts.picture.as_ref().filter(|picture| picture.status.agent.running)
-    else {
+    let status = &facts.picture.status;
+    if !status.agent.running {
         return Finding::skip("not running");
-    };
+    }
     let why = status.reasons.first().map(|reason| format!(": {reason}")).unwrap_or_default();
     let evidence = format!("pid {}, {}{why}", status.agent.pid.unwrap_or_default(), status.status.word());
     match status.status {
@@ -36,7 +37,7 @@ pub(super) fn agent(facts: &Facts<'_>) -> Finding {
 }
 
 pub(super) fn agrees(facts: &Facts<'_>) -> Finding {
-    if let Some(Picture { misreporting: true, status }) = &facts.picture {
+    if let Picture { misreporting: true, status } = &facts.picture {
         return Finding::fail(
             status.reasons.first().cloned().unwrap_or_else(|| "they do not agree".to_owned()),
         )
@@ -132,10 +133,10 @@ pub(super) fn boot_switches(facts: &Facts<'_>) -> Finding {
 }
 
 pub(super) fn sandbox(facts: &Facts<'_>) -> Finding {
-    let Some(Picture { status, .. }) = facts.picture.as_ref().filter(|picture| picture.status.agent.running)
-    else {
+    let status = &facts.picture.status;
+    if !status.agent.running {
         return Finding::skip("no agent is running");
-    };
+    }
     match &status.sandbox {
         Some(sandbox) if sandbox.contains("fully enforced") => Finding::ok(sandbox.clone()),
         Some(sandbox) => Finding::warn(sandbox.clone()).fix("use a kernel with Landlock (C009)"),

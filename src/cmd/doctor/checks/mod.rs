@@ -79,7 +79,7 @@ impl Finding {
 type Examine = fn(&Facts<'_>) -> Finding;
 
 /// Every check by its id, in the order of `checks.toml`.
-const EXAMINE: [(&str, Examine); 65] = [
+const EXAMINE: [(&str, Examine); 66] = [
     ("K001", host::release),
     ("K002", host::lsm_list),
     ("K003", host::lsm_built_in),
@@ -141,6 +141,7 @@ const EXAMINE: [(&str, Examine); 65] = [
     ("R007", policy::generations),
     ("R008", policy::in_force),
     ("R009", policy::clock),
+    ("R010", policy::audit_log),
     ("U001", packaging::program),
     ("U002", packaging::copies),
     ("U003", packaging::unit),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{super::Facts, Finding};
-use crate::{cmd::status::Picture, kernel::read};
+use crate::kernel::read;
 
 /// Where programs are.
 const DIRECTORIES: [&str; 6] =
@@ -20,8 +20,8 @@ const UNITS: [&str; 4] =
 const UNIT: &str = "aegisbpf.service";
 
 pub(super) fn program(facts: &Facts<'_>) -> Finding {
-    let running = facts.picture.as_ref().filter(|picture| picture.status.agent.running);
-    let Some(pid) = running.and_then(|Picture { status, .. }| status.agent.pid) else {
+    let agent = facts.picture.status.agent;
+    let Some(pid) = agent.pid.filter(|_| agent.running) else {
         return Finding::skip("no agent is running");
     };
     let link = PathBuf::from(format!("/proc/{pid}/exe"));

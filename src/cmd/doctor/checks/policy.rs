@@ -4,8 +4,7 @@ use std::io;
 
 use super::{super::Facts, Finding};
 use crate::{
-    agent::{self, AgentError, Source},
-    cmd::status::Picture,
+    agent::{self, AgentError, Journal, Source},
     policy::{Digest, Timestamp},
     provenance::{self, Trust, TrustError},
     store::Store,
@@ -154,11 +153,7 @@ pub(super) fn generations(facts: &Facts<'_>) -> Finding {
 }
 
 pub(super) fn in_force(facts: &Facts<'_>) -> Finding {
-    let held = match &facts.picture {
-        Some(Picture { status, .. }) => status.policy.as_ref(),
-        None => return Finding::unknown("the pins cannot be read").fix("sudo aegisbpf doctor"),
-    };
-    let Some(held) = held else { return Finding::skip("no policy is in force") };
+    let Some(held) = &facts.picture.status.policy else { return Finding::skip("no policy is in force") };
     let path = facts.places.config_dir.join(agent::POLICY);
     let in_force = format!("generation {} with SHA-256 {} is in force", held.generation, held.sha256);
     let file: Option<Digest> = facts.source.as_ref().ok().map(|source| source.sha256);
@@ -177,4 +172,21 @@ pub(super) fn clock(facts: &Facts<'_>) -> Finding {
             .fix("timedatectl set-ntp true");
     }
     Finding::ok(now)
+}
+
+pub(super) fn audit_log(facts: &Facts<'_>) -> Finding {
+    let journal = Journal::of(&facts.places.dirs());
+    match journal.verify() {
+        Ok(Ok(sound)) if sound.last == 0 => Finding::skip("nothing was ever recorded"),
+        Ok(Ok(sound)) => {
+            Finding::ok(format!("entries {} to {}, each as it was written", sound.first, sound.last))
+        }
+        Ok(Err(fault)) => {
+            Finding::fail(fault.to_string()).fix("keep a copy of the log; aegisbpf audit verify")
+        }
+        Err(AgentError::Unrecorded(error)) if error.is_of_privilege() => {
+            Finding::unknown(error.to_string()).fix("sudo aegisbpf doctor")
+        }
+        Err(error) => Finding::fail(error.chain()),
+    }
 }

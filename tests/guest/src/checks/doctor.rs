@@ -9,10 +9,14 @@ use serde_json::{Value, json};
 use std::time::Instant;
 
 /// In the rows that enforce.
-pub(super) const CHECKS: [Check; 12] = [
+/// In every row that enforces.
+pub(super) const OF_A_ROW: [Check; 3] = [
     Check { id: "doctor.report", run: report_of_this_host },
     Check { id: "doctor.schemas", run: schemas },
     Check { id: "doctor.ready", run: ready },
+];
+
+pub(super) const CHECKS: [Check; 9] = [
     Check { id: "doctor.writes-nothing", run: writes_nothing },
     Check { id: "doctor.unprivileged", run: unprivileged },
     Check { id: "doctor.no-bpffs", run: no_bpffs },
@@ -205,7 +209,7 @@ fn filtered(_: &Ctx) -> Result<(), CheckError> {
 fn user_namespace(_: &Ctx) -> Result<(), CheckError> {
     let command = Cmd::new("/bin/unshare").args(["-U", "-r", AGENT, "doctor", "--json"]);
     let diagnosis = doctor(&command, 2)?;
-    result(&diagnosis, "C001", "ok")?;
+    result(&diagnosis, "C001", "warn")?;
     result(&diagnosis, "C005", "fail")?;
     at(check(&diagnosis, "B001")?, "/causes/0/cause", &json!("USER_NAMESPACE"))
 }

@@ -132,7 +132,7 @@ fn one_copy_detached(ctx: &Ctx) -> Result<(), CheckError> {
         return want("a second copy", Path::new(&pins()?).join("links/file_open_again").exists(), false);
     }
     for copy in ["file_open", "file_open_again"] {
-        let (place, mut agent) = proving("proof-copy", "1s", &[])?;
+        let (place, mut agent) = proving(&format!("proof-{copy}"), "1s", &[])?;
         detach(&mut agent, &[copy])?;
         agent.event("proof", &[&format!("\"hook\":\"{copy}\""), "\"proven\":false"])?;
         unhealthy(&format!("{copy} is attached and let the denied canary through"))?;

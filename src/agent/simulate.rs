@@ -10,7 +10,7 @@ use super::{
 use crate::{
     enforce::{Answer, Bank, Enroller, Held, Loaded, Staged},
     kernel::Kernel,
-    plan::{self, Accept, OnDegraded, Request},
+    plan::{self, Accept, Request},
     policy::Ops,
     tier::Mode,
 };
@@ -40,14 +40,7 @@ impl Change {
             return self.ask(question, &kernel, &live.bank, &enroller);
         }
         let answers = kernel.probe(&dirs.bpffs);
-        let request = Request {
-            mode: Mode::Enforce,
-            tier: None,
-            on_degraded: OnDegraded::Exit,
-            break_glass: false,
-            audit_boot: false,
-            failed: Vec::new(),
-        };
+        let request = Request::of(Mode::Enforce);
         let tier = plan::select(&answers, &request)?.tier;
         let loaded = Loaded::new(&kernel, tier, None)?;
         let enroller = Enroller::new(&kernel, tier, &loaded)?;

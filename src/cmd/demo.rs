@@ -53,14 +53,7 @@ pub(super) fn run(places: &Places) -> Result<Exit, Failure> {
     if assessment.verdict == Verdict::CannotRun {
         return Ok(Exit::CannotRun);
     }
-    let request = plan::Request {
-        mode: Mode::Enforce,
-        tier: None,
-        on_degraded: OnDegraded::Audit,
-        break_glass: false,
-        audit_boot: false,
-        failed: Vec::new(),
-    };
+    let request = plan::Request { on_degraded: OnDegraded::Audit, ..plan::Request::of(Mode::Enforce) };
     let decision =
         plan::select(&answers, &request).map_err(|refusal| Failure::new(Exit::Unavailable, refusal))?;
     let scratch = Scratch::new()?;

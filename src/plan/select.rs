@@ -34,6 +34,20 @@ pub struct Request {
     pub failed: Vec<(&'static str, String)>,
 }
 
+impl Request {
+    /// For a mode, by whatever tier offers it, with nothing in the way.
+    pub fn of(mode: Mode) -> Self {
+        Self {
+            mode,
+            tier: None,
+            on_degraded: OnDegraded::Exit,
+            break_glass: false,
+            audit_boot: false,
+            failed: Vec::new(),
+        }
+    }
+}
+
 /// Why a tier was not selected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -171,17 +185,6 @@ mod tests {
         Probe::ALL.iter().map(|probe| (*probe, answer.clone())).collect()
     }
 
-    fn request(mode: Mode) -> Request {
-        Request {
-            mode,
-            tier: None,
-            on_degraded: OnDegraded::Exit,
-            break_glass: false,
-            audit_boot: false,
-            failed: Vec::new(),
-        }
-    }
-
     fn without_effect() -> Answers {
         let mut answers = all(&Answer::Yes);
         answers.insert(Probe::LsmEffect, Answer::No(Why::NotCalled));
@@ -190,13 +193,14 @@ mod tests {
 
     #[test]
     fn strongest_tier_first() {
-        let decision = select(&all(&Answer::Yes), &request(Mode::Enforce)).map(|decision| decision.tier.name);
+        let decision =
+            select(&all(&Answer::Yes), &Request::of(Mode::Enforce)).map(|decision| decision.tier.name);
         assert_eq!(decision.ok(), Some("bpf-lsm"));
     }
 
     #[test]
     fn programs_that_are_never_called_do_not_enforce() {
-        let decision = select(&without_effect(), &request(Mode::Enforce));
+        let decision = select(&without_effect(), &Request::of(Mode::Enforce));
         let decision = decision.expect("modify-return works");
         assert_eq!(decision.tier.name, "modify-return");
         assert_eq!(decision.passed_over.len(), 1);
@@ -205,7 +209,7 @@ mod tests {
 
     #[test]
     fn pinned_tier_never_falls_back() {
-        let request = Request { tier: Some("bpf-lsm"), ..request(Mode::Enforce) };
+        let request = Request { tier: Some("bpf-lsm"), ..Request::of(Mode::Enforce) };
         assert!(select(&without_effect(), &request).is_err());
     }
 
@@ -214,8 +218,8 @@ mod tests {
         let mut answers = all(&Answer::Yes);
         answers.insert(Probe::LsmLoad, Answer::No(Why::Refused { what: "loading", errno: libc::EPERM }));
         answers.insert(Probe::FmodRetLoad, Answer::No(Why::Refused { what: "loading", errno: libc::EPERM }));
-        assert!(select(&answers, &request(Mode::Enforce)).is_err());
-        let lenient = Request { on_degraded: OnDegraded::Audit, ..request(Mode::Enforce) };
+        assert!(select(&answers, &Request::of(Mode::Enforce)).is_err());
+        let lenient = Request { on_degraded: OnDegraded::Audit, ..Request::of(Mode::Enforce) };
         let decision = select(&answers, &lenient).ok();
         assert_eq!(
             decision.map(|decision| (decision.tier.name, decision.mode, decision.degraded)),
@@ -225,7 +229,7 @@ mod tests {
 
     #[test]
     fn break_glass_suspends_and_excuses() {
-        let broken = Request { break_glass: true, ..request(Mode::Enforce) };
+        let broken = Request { break_glass: true, ..Request::of(Mode::Enforce) };
         let decision = select(&all(&Answer::Yes), &broken).ok();
         assert_eq!(decision.map(|decision| (decision.mode, decision.degraded)), Some((Mode::Enforce, true)));
         let mut answers = without_effect();
@@ -236,13 +240,13 @@ mod tests {
 
     #[test]
     fn a_host_that_was_booted_to_audit_does() {
-        let booted = Request { audit_boot: true, ..request(Mode::Enforce) };
+        let booted = Request { audit_boot: true, ..Request::of(Mode::Enforce) };
         let decision = select(&all(&Answer::Yes), &booted).ok();
         assert_eq!(
             decision.map(|decision| (decision.tier.name, decision.mode, decision.degraded)),
             Some(("bpf-lsm", Mode::Audit, true))
         );
-        let audit = Request { audit_boot: true, ..request(Mode::Audit) };
+        let audit = Request { audit_boot: true, ..Request::of(Mode::Audit) };
         assert_eq!(select(&all(&Answer::Yes), &audit).ok().map(|decision| decision.degraded), Some(false));
     }
 

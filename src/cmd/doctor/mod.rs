@@ -26,7 +26,7 @@ use crate::{
     cmd::status::Picture,
     exit::{Exit, Failure},
     kernel::{self, Answer, Answers, Host, Kernel, LsmList, Why},
-    plan::{self, OnDegraded, PassedOver, Reason, Request},
+    plan::{self, PassedOver, Reason, Request},
     tier::Mode,
 };
 
@@ -171,17 +171,9 @@ fn verdict(facts: &Facts<'_>, ready: Verdict) -> Verdict {
 
 /// What `run` would select here, as a verdict.
 pub(super) fn assess(answers: &Answers, lsm: Option<&LsmList>, break_glass: bool) -> Assessment {
-    let request = |mode| Request {
-        mode,
-        tier: None,
-        on_degraded: OnDegraded::Exit,
-        break_glass: false,
-        audit_boot: false,
-        failed: Vec::new(),
-    };
-    let (verdict, passed_over) = match plan::select(answers, &request(Mode::Enforce)) {
+    let (verdict, passed_over) = match plan::select(answers, &Request::of(Mode::Enforce)) {
         Ok(decision) => (Verdict::EnforceReady, decision.passed_over),
-        Err(_) => match plan::select(answers, &request(Mode::Audit)) {
+        Err(_) => match plan::select(answers, &Request::of(Mode::Audit)) {
             Ok(decision) => (Verdict::AuditOnly, decision.passed_over),
             Err(refusal) => (Verdict::CannotRun, refusal.passed_over),
         },

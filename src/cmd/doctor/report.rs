@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Assessment, Check, Facts, Verdict, checks};
 use crate::{
     kernel::{Answer, Probe},
-    plan::{self, OnDegraded, Request},
+    plan::{self, Request},
     tier::{Mode, TIERS, Tier},
 };
 
@@ -78,14 +78,8 @@ impl Report {
 }
 
 fn selection(facts: &Facts<'_>, tier: &'static Tier) -> Selection {
-    let request = Request {
-        mode: if tier.enforces() { Mode::Enforce } else { Mode::Audit },
-        tier: Some(tier.name),
-        on_degraded: OnDegraded::Exit,
-        break_glass: false,
-        audit_boot: false,
-        failed: Vec::new(),
-    };
+    let mode = if tier.enforces() { Mode::Enforce } else { Mode::Audit };
+    let request = Request { tier: Some(tier.name), ..Request::of(mode) };
     let (works, reasons) = match plan::select(&facts.answers, &request) {
         Ok(_) => (true, Vec::new()),
         Err(refusal) => {

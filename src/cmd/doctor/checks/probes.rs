@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     kernel::{self, Answer, Probe, Why},
-    plan::{self, OnDegraded, Request},
+    plan::{self, Request},
     tier::Mode,
 };
 
@@ -142,14 +142,7 @@ pub(super) fn btrfs_types(facts: &Facts<'_>) -> Finding {
 }
 
 pub(super) fn enforcing_tier(facts: &Facts<'_>) -> Finding {
-    let request = Request {
-        mode: Mode::Enforce,
-        tier: None,
-        on_degraded: OnDegraded::Exit,
-        break_glass: false,
-        audit_boot: false,
-        failed: Vec::new(),
-    };
+    let request = Request::of(Mode::Enforce);
     match plan::select(&facts.answers, &request) {
         Ok(decision) => Finding::ok(format!("{}: {}", decision.tier.name, decision.tier.mechanism)),
         Err(_) if facts.around.missing.is_some() => {

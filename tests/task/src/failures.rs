@@ -1,14 +1,12 @@
 //! What came of the checks that provoke the failures of the contracts, in each row of the matrix, kept in the tree:
 //! `docs/DEGRADED_MODES.md` is made of it.
 
-use crate::paths;
+use crate::record;
 use crate::release::Release;
 use crate::row::Verdict;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 
 /// The file, below the top of the tree.
 const RECORD: &str = "docs/failures.json";
@@ -46,21 +44,16 @@ impl Outcome {
 }
 
 impl Failures {
-    /// Reads the record; one that is not there yet is empty.
+    /// Reads the record.
     pub(crate) fn read() -> Result<Self> {
-        match fs::read(paths::root()?.join(RECORD)) {
-            Ok(bytes) => serde_json::from_slice(&bytes).context(RECORD),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error).context(RECORD),
-        }
+        record::read(RECORD)
     }
 
     /// Puts one row in the place of what was recorded of it before.
     pub(crate) fn keep(row: &str, outcome: Outcome) -> Result<()> {
         let mut record = Self::read()?;
         record.rows.insert(row.to_owned(), outcome);
-        let text = serde_json::to_string_pretty(&record)? + "\n";
-        fs::write(paths::root()?.join(RECORD), text).context(RECORD)
+        record::write(RECORD, &record)
     }
 
     /// In how many rows a check passed, and in how many it ran.

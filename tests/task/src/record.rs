@@ -5,6 +5,7 @@ use crate::release::Release;
 use crate::row::Verdict;
 use anyhow::{Context as _, Result, anyhow};
 use guest::{Expect, Scenario, Trace, scenarios};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -123,22 +124,32 @@ fn end(way: &Scenario, series: &str, traced: bool) -> End {
 }
 
 impl Record {
-    /// Reads the record; one that is not there yet is empty.
+    /// Reads the record.
     pub(crate) fn read() -> Result<Self> {
-        match fs::read(paths::root()?.join(RECORD)) {
-            Ok(bytes) => serde_json::from_slice(&bytes).context(RECORD),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error).context(RECORD),
-        }
+        read(RECORD)
     }
 
     /// Puts one row in the place of what was recorded of it before.
     pub(crate) fn keep(row: &str, outcome: Outcome) -> Result<()> {
         let mut record = Self::read()?;
         record.rows.insert(row.to_owned(), outcome);
-        let text = serde_json::to_string_pretty(&record)? + "\n";
-        fs::write(paths::root()?.join(RECORD), text).context(RECORD)
+        write(RECORD, &record)
     }
+}
+
+/// Reads a record, by its file below the top of the tree; one that is not there yet is empty.
+pub(crate) fn read<T: Default + DeserializeOwned>(file: &'static str) -> Result<T> {
+    match fs::read(paths::root()?.join(file)) {
+        Ok(bytes) => serde_json::from_slice(&bytes).context(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
+        Err(error) => Err(error).context(file),
+    }
+}
+
+/// Writes a record.
+pub(crate) fn write(file: &'static str, record: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(record)? + "\n";
+    fs::write(paths::root()?.join(file), text).context(file)
 }
 
 #[cfg(test)]

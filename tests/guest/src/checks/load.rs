@@ -207,8 +207,7 @@ fn killed(_: &Ctx) -> Result<(), CheckError> {
             kept += 1;
             rollback(old)?;
         }
-        let told = on_record()?;
-        want("on record after the next command", told == old, true)?;
+        want("on record after the next command", last_told()? == old, true)?;
         tidy(now).map_err(|got| CheckError::Differs { what: "left behind", want: died, got })?;
         if end != End::Killed {
             want("the last run to its end", end == End::Exited(0), true)?;
@@ -225,6 +224,10 @@ fn killed(_: &Ctx) -> Result<(), CheckError> {
 /// The log is sound, whoever was killed, and this is the generation that its last change leads to, done or intended.
 fn on_record() -> Result<u64, CheckError> {
     ask(&["audit", "verify", "--json"], 0)?;
+    last_told()
+}
+
+fn last_told() -> Result<u64, CheckError> {
     let shown = ends(&Cmd::new(AGENT).args(["audit", "show", "--json", "-n", "20"]), 0)?.stdout;
     let mut last = 0;
     for line in shown.lines() {

@@ -95,7 +95,7 @@ impl Fault {
             Cmd::new(AGENT)
         } else {
             let mut names = self.program();
-            if self.hook.bare && self.how == How::Load {
+            if self.hook.bare {
                 names = format!("{names},{}_bare{}", self.hook.name, self.copy);
             }
             let errno = self.errno.to_string();

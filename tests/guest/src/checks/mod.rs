@@ -68,6 +68,8 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
         "enforce" => Some(
             [
                 smoke::CHECKS.as_slice(),
+                // First: what is mounted and loaded later is not of the host that is reported.
+                &doctor::OF_A_ROW,
                 &enforce::CHECKS,
                 &filesystems::CHECKS,
                 &life::CHECKS,
@@ -76,7 +78,6 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
                 &signed::CHECKS,
                 &surface::checks(),
                 &refusals::CHECKS,
-                &doctor::OF_A_ROW,
                 &verifier::CHECKS,
             ]
             .concat(),

@@ -11,7 +11,7 @@
 //! | 4 | [`plan`] | policy, contract, kernel and request to a decision or a refusal; pure |
 //! | 3 | [`tier`], [`provenance`] | contracts as types; who vouches for a policy |
 //! | 2 | [`kernel`], [`policy`] | probes; the policy language |
-//! | 1 | [`sys`] | every system call that no library makes |
+//! | 1 | [`sys`] | every system call that no library makes; reading and writing files of ours |
 //! | 0 | [`abi`] | layouts shared with the programs |
 
 pub mod abi;

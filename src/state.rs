@@ -16,7 +16,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{policy::Digest, tier::Mode};
+use crate::{policy::Digest, sys::files, tier::Mode};
 
 /// Raised with any change that a reader of the JSON could trip over.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -238,7 +238,7 @@ impl RunDir {
         DirBuilder::new().recursive(true).mode(0o755).create(&self.0)?;
         let mut options = File::options();
         options.write(true).create(true).truncate(false).mode(0o600);
-        let file = regular(&mut options, &self.0.join(LOCK))?;
+        let file = files::open(&mut options, &self.0.join(LOCK))?;
         // Whoever can open it can hold it, and pass for an agent.
         file.set_permissions(Permissions::from_mode(0o600))?;
         for _ in 0..LOCK_TRIES {
@@ -253,7 +253,7 @@ impl RunDir {
 
     /// Whether an agent holds the lock. Who may not look at it takes the agent's word, as long as that is fresh.
     pub fn agent_alive(&self) -> bool {
-        match regular(File::options().read(true), &self.0.join(LOCK)) {
+        match files::open(File::options().read(true), &self.0.join(LOCK)) {
             Ok(file) => {
                 flock(&file, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
             }
@@ -288,20 +288,11 @@ impl RunDir {
     /// The last state that an agent wrote; `None` when there is none that this version understands.
     pub fn read(&self) -> Option<Status> {
         let mut text = String::new();
-        let file = regular(File::options().read(true), &self.0.join(STATE)).ok()?;
+        let file = files::open(File::options().read(true), &self.0.join(STATE)).ok()?;
         file.take(MAX_BYTES).read_to_string(&mut text).ok()?;
         let status: Status = serde_json::from_str(&text).ok()?;
         (status.schema_version == SCHEMA_VERSION).then_some(status)
     }
-}
-
-/// Opens a regular file, and neither follows a link there nor waits at a pipe.
-fn regular(options: &mut fs::OpenOptions, path: &Path) -> io::Result<File> {
-    let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
-    if file.metadata()?.is_file() {
-        return Ok(file);
-    }
-    Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"))
 }
 
 /// Writes a file in the place of whatever lies there, or leaves none.

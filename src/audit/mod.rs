@@ -16,9 +16,7 @@ mod tests;
 mod write;
 
 use std::{
-    fs::{self, File},
-    io::{self, Read as _},
-    os::unix::fs::OpenOptionsExt as _,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -29,7 +27,7 @@ pub use self::{
     entry::{Deed, Entry, Outcome, SCHEMA_VERSION, What, Who},
     write::Writer,
 };
-use crate::policy::Digest;
+use crate::{policy::Digest, sys::files};
 
 /// The file that is written.
 pub const NAME: &str = "audit.log";
@@ -167,31 +165,9 @@ impl Log {
 fn read(path: &Path) -> Result<Option<Vec<u8>>, AuditError> {
     /// A file of ours is as long as a last line makes it.
     const LIMIT: u64 = 2 * FILE_BYTES;
-    let failed = |source| AuditError::File { path: path.to_owned(), action: "reading", source };
-    let file = match File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other.map_err(failed)?,
-    };
-    if !file.metadata().map_err(failed)?.is_file() {
-        return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "not a regular file")));
-    }
-    let mut bytes = Vec::new();
-    file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > LIMIT {
-        return Err(failed(io::ErrorKind::FileTooLarge.into()));
-    }
-    Ok(Some(bytes))
-}
-
-/// Makes what was done to the directory of `path` last.
-fn sync_parent(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
-}
-
-/// Removes a file, whether or not it is there.
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
+    files::read(path, LIMIT).map_err(|source| AuditError::File {
+        path: path.to_owned(),
+        action: "reading",
+        source,
+    })
 }

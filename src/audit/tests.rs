@@ -1,4 +1,7 @@
-use std::{fs, io::Write as _};
+use std::{
+    fs::{self, File},
+    io::Write as _,
+};
 
 use super::*;
 

@@ -13,9 +13,12 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::{
     AuditError, Deed, Entry, FILE_BYTES, Head, KEEP, Log, Outcome, SCHEMA_VERSION, What, Who, chain::NONE,
-    read, remove, sync_parent,
+    read,
 };
-use crate::policy::Digest;
+use crate::{
+    policy::Digest,
+    sys::files::{remove, sync_parent},
+};
 
 /// Held by whoever writes.
 const LOCK: &str = "audit.lock";

@@ -13,7 +13,6 @@
 //!
 //! A generation is complete before `current` names it. Power loss at any point leaves the old or the new one.
 
-mod files;
 mod floor;
 
 use std::{
@@ -29,7 +28,10 @@ pub use self::floor::Floor;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use crate::policy::{Digest, limits};
+use crate::{
+    policy::{Digest, limits},
+    sys::files,
+};
 
 /// Raised with any change that a reader of the JSON could trip over.
 pub const SCHEMA_VERSION: u32 = 1;

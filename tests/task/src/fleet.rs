@@ -94,8 +94,8 @@ pub(crate) fn run(rig: &mut Rig, rows: &[Ready], options: &Options) -> Result<Co
                         .unwrap_or_else(|e| (Verdict::not_run(format!("{e:#}")), Found::default()));
                     let mut count = count.lock().unwrap_or_else(PoisonError::into_inner);
                     count.0 += 1;
-                    count.1 += Count { passed: verdict.passed.len(), failed: verdict.failed() };
                     let name = &ready.row.setup.name;
+                    count.1 += Count { passed: verdict.passed.len(), failed: verdict.failures(name) };
                     print(&format!("[{}/{}] {name}", count.0, rows.len()), &verdict, start.elapsed());
                     count.1 += kept(name, found);
                 }
@@ -123,7 +123,7 @@ fn kept(row: &str, Found { ways, failures, report }: Found) -> Count {
     let report = |()| report.map_or(Ok(()), |text| reports::keep(row, &text));
     let Err(error) = ways.and_then(failures).and_then(report) else { return Count::default() };
     println!("    not recorded: {error:#}");
-    Count::one(false)
+    Count::failed(format!("{row} was not recorded: {error:#}"))
 }
 
 /// Runs one row; says what it found, where that is to be recorded.

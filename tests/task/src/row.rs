@@ -35,6 +35,13 @@ impl Verdict {
         self.faults.len() + self.missing.len()
     }
 
+    /// Each failure in words, for the end of a long output.
+    pub(crate) fn failures(&self, row: &str) -> Vec<String> {
+        let faults = self.faults.iter().map(|fault| format!("{row} {}: {}", fault.id, fault.detail));
+        let missing = self.missing.iter().map(|id| format!("{row} {id}: no result"));
+        faults.chain(missing).collect()
+    }
+
     /// Whether a check passed, and nothing is wrong with its result.
     pub(crate) fn has_passed(&self, id: &str) -> bool {
         self.passed.iter().any(|passed| passed == id) && self.faults.iter().all(|fault| fault.id != id)

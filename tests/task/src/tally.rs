@@ -5,31 +5,44 @@ use std::ops::AddAssign;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-/// Checks that passed and failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Checks that passed, and what there is to say of those that failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Count {
     pub(crate) passed: usize,
-    pub(crate) failed: usize,
+    /// Which check, and its detail.
+    pub(crate) failed: Vec<String>,
 }
 
 impl AddAssign for Count {
     fn add_assign(&mut self, other: Self) {
         self.passed += other.passed;
-        self.failed += other.failed;
+        self.failed.extend(other.failed);
     }
 }
 
 impl Count {
-    /// One check.
-    pub(crate) fn one(passed: bool) -> Self {
-        Self { passed: usize::from(passed), failed: usize::from(!passed) }
+    /// One check that passed.
+    pub(crate) fn passed() -> Self {
+        Self { passed: 1, failed: Vec::new() }
     }
 
-    /// Prints the line that a reader and a script look for at the end, and gives the exit status. A run in which
-    /// nothing was checked has failed.
-    pub(crate) fn finish(self) -> ExitCode {
-        println!("{} passed, {} failed", self.passed, self.failed);
-        if self.failed == 0 && self.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    /// One check that failed.
+    pub(crate) fn failed(what: String) -> Self {
+        Self { passed: 0, failed: vec![what] }
+    }
+
+    fn is_good(&self) -> bool {
+        self.failed.is_empty() && self.passed > 0
+    }
+
+    /// Repeats what failed, because nobody finds it in the output of an hour; then prints the line that a reader and a
+    /// script look for at the end, and gives the exit status. A run in which nothing was checked has failed.
+    pub(crate) fn finish(&self) -> ExitCode {
+        for one in &self.failed {
+            println!("failed: {}", one.trim_end().replace('\n', "\n        "));
+        }
+        println!("{} passed, {} failed", self.passed, self.failed.len());
+        if self.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
 
@@ -48,7 +61,7 @@ pub(crate) struct Tally {
 impl Tally {
     /// Runs a step that is one check.
     pub(crate) fn step(&mut self, name: &str, run: impl FnOnce() -> Result<()>) {
-        self.counted(name, || run().map(|()| Count::one(true)));
+        self.counted(name, || run().map(|()| Count::passed()));
     }
 
     /// Runs a step that counts its checks itself. One that cannot run has failed.
@@ -57,10 +70,10 @@ impl Tally {
         let start = Instant::now();
         let count = run().unwrap_or_else(|error| {
             println!("error: {error:#}");
-            Count::one(false)
+            Count::failed(format!("{name}: {error:#}"))
         });
         let elapsed = start.elapsed();
-        println!("==> {name}: {} in {:.1} s", word(count), elapsed.as_secs_f32());
+        println!("==> {name}: {} in {:.1} s", word(&count), elapsed.as_secs_f32());
         self.steps.push(Step { name: name.to_owned(), elapsed, count });
     }
 
@@ -73,18 +86,18 @@ impl Tally {
             let seconds = elapsed.as_secs_f32();
             println!(
                 "{:6}  {name:width$}  {seconds:7.1} s  {} of {}",
-                word(*count),
+                word(count),
                 count.passed,
-                count.passed + count.failed
+                count.passed + count.failed.len()
             );
-            sum += *count;
+            sum += count.clone();
         }
         sum
     }
 }
 
-fn word(count: Count) -> &'static str {
-    if count.failed == 0 && count.passed > 0 { "ok" } else { "FAILED" }
+fn word(count: &Count) -> &'static str {
+    if count.is_good() { "ok" } else { "FAILED" }
 }
 
 /// Runs a program to its end; its output goes where ours goes.

@@ -10,6 +10,7 @@ mod live;
 mod moment;
 mod notify;
 mod output;
+mod queue;
 mod replay;
 mod reset;
 mod resolve;
@@ -32,7 +33,7 @@ pub use self::{
     journal::Journal,
     live::{Dirs, Live},
     moment::Moment,
-    output::{Output, Talk},
+    output::{Lines, Talk},
     reset::{Ended, detach, reset},
     simulate::Question,
     source::{AgentDistrust, Source, beside, objection, read_bounded, read_signature},

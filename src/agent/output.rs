@@ -1,9 +1,6 @@
-//! Numbered lines to standard output.
+//! Events to numbered lines.
 
-use std::{
-    io::{self, Write as _},
-    time::SystemTime,
-};
+use std::time::SystemTime;
 
 use crate::{
     event::{Event, Line, SCHEMA_VERSION, rfc3339, text_line},
@@ -19,33 +16,24 @@ pub enum Talk {
     Json,
 }
 
-/// Where events go.
+/// Makes lines.
 #[derive(Debug)]
-pub struct Output {
+pub struct Lines {
     talk: Talk,
     host: Host,
     tier: &'static str,
     seq: u64,
 }
 
-impl Output {
-    /// To standard output.
+impl Lines {
+    /// For events of this tier.
     pub fn new(talk: Talk, tier: &'static str) -> Self {
         Self { talk, host: Host::current(), tier, seq: 0 }
     }
 
-    /// Writes one line, at once: a line that waits in a buffer is lost with the process.
-    pub fn write(&mut self, event: &Event) -> io::Result<()> {
+    /// The next line, without its line feed.
+    pub fn next(&mut self, event: &Event) -> String {
         self.seq += 1;
-        let text = self.line(event);
-        let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        out.write_all(b"\n")?;
-        out.flush()
-    }
-
-    /// The line, without its line feed.
-    pub fn line(&self, event: &Event) -> String {
         let line = Line {
             schema_version: SCHEMA_VERSION,
             time: rfc3339(event.at().unwrap_or_else(SystemTime::now)),

@@ -10,10 +10,11 @@ use async_signal::{Signal, Signals};
 use smol::{Async, Timer, future::FutureExt as _, stream::StreamExt as _};
 
 use super::{
-    AgentError, Guard, Journal, Moment, Options, Output, Talk, break_glass,
+    AgentError, Guard, Journal, Lines, Moment, Options, Talk, break_glass,
     change::{moved_cgroups, policy_state},
     guard::describe,
     notify::Notify,
+    queue::{PATIENCE, Queue},
 };
 use crate::{
     audit::{self, Deed, What},
@@ -45,7 +46,8 @@ pub(super) struct Watch {
     guard: Guard,
     reader: Reader,
     ready: Async<OwnedFd>,
-    output: Output,
+    lines: Lines,
+    output: Queue,
     journal: Journal,
     /// Why the last entry could not be written.
     unrecorded: Option<String>,
@@ -63,6 +65,8 @@ pub(super) struct Watch {
     /// Ids of the maps, where they are not pinned.
     maps: BTreeMap<String, u32>,
     lost: u64,
+    /// How many bytes wait for a reader who does not read.
+    stuck: Option<usize>,
     proof_failed: Option<String>,
     /// What the kernel held of each policy.
     seals: Seals,
@@ -104,7 +108,8 @@ impl Watch {
         let mut seals = Seals::default();
         seals.note(&guard.loaded.bank)?;
         Ok(Self {
-            output: Output::new(talk, guard.tier.name),
+            lines: Lines::new(talk, guard.tier.name),
+            output: Queue::start().map_err(|source| AgentError::Loop { action: "start to write", source })?,
             journal: Journal::of(&options.dirs),
             unrecorded: None,
             set_back: None,
@@ -120,6 +125,7 @@ impl Watch {
             sandbox,
             maps,
             lost,
+            stuck: None,
             proof_failed: None,
             seals,
             last: None,
@@ -139,7 +145,11 @@ impl Watch {
         self.refresh()?;
         loop {
             let events = async {
-                drop(self.ready.readable().await);
+                if self.output.has_room() {
+                    drop(self.ready.readable().await);
+                } else {
+                    self.output.wrote().await;
+                }
                 Wake::Events
             };
             let tick = async { self.ticks.next().await.map_or(Wake::Stop, |_| Wake::Tick) };
@@ -150,31 +160,45 @@ impl Watch {
             };
             // The timers and signals first: a flood of events must not starve them.
             match stop.or(tick).or(proof).or(events).await {
-                Wake::Events => self.drain(BATCH)?,
+                Wake::Events => drop(self.drain(BATCH)?),
                 Wake::Tick => self.tick()?,
                 Wake::Proof => self.prove()?,
-                Wake::Stop => return self.stop(),
+                Wake::Stop => return self.stop().await,
             }
         }
     }
 
     fn write(&mut self, event: &Event) -> Result<(), AgentError> {
-        self.output
-            .write(event)
-            .map_err(|source| AgentError::Loop { action: "write to standard output", source })
+        let line = self.lines.next(event);
+        self.output.push(line).map_err(unwritten)
     }
 
-    fn drain(&mut self, limit: usize) -> Result<(), AgentError> {
+    /// Hands on what the kernel has, as far as there is room for it. Returns how much that was.
+    fn drain(&mut self, limit: usize) -> Result<usize, AgentError> {
         let clock = Clock::now();
-        for _ in 0..limit {
+        for count in 0..limit {
             let mut event = None;
             let bank = &self.guard.loaded.bank;
             let sha256 = |generation| bank.sha256_of(generation).map(|sha256| sha256.to_string());
-            if !self.reader.next(|record| event = decode(record, clock, sha256)) {
-                break;
+            if !self.output.has_room() || !self.reader.next(|record| event = decode(record, clock, sha256)) {
+                return Ok(count);
             }
             if let Some(event) = event {
                 self.write(&event)?;
+            }
+        }
+        Ok(limit)
+    }
+
+    /// Hands on what is left, for as long as somebody reads.
+    async fn drain_last(&mut self) -> Result<(), AgentError> {
+        let mut left = LAST_BATCH;
+        while left > 0 {
+            let count = self.drain(left)?;
+            left -= count;
+            let goes_on = if self.output.has_room() { count > 0 } else { self.output.wrote_soon().await };
+            if !goes_on {
+                break;
             }
         }
         Ok(())
@@ -247,7 +271,9 @@ impl Watch {
         self.follow_policy()?;
         self.follow_break_glass();
         self.follow_clock();
-        let total = self.guard.counters()?.lost;
+        self.output.check().map_err(unwritten)?;
+        self.stuck = self.output.stuck();
+        let total = self.guard.counters()?.lost + self.output.dropped();
         if total > self.lost {
             let events = total - self.lost;
             self.lost = total;
@@ -348,6 +374,12 @@ impl Watch {
         reasons.extend(self.moved.iter().cloned());
         reasons.extend(self.set_back.iter().chain(&self.unrecorded).cloned());
         reasons.extend(self.unwritten.clone());
+        reasons.extend(self.stuck.map(|_| {
+            format!(
+                "nobody has read standard output for {} s: events stay in the kernel, and are lost when it has no room for them",
+                PATIENCE.as_secs()
+            )
+        }));
         let degraded = !reasons.is_empty();
         let wrong = self.wrong();
         let status = match (wrong.is_empty(), degraded) {
@@ -371,7 +403,7 @@ impl Watch {
             hooks: self.hooks(),
             uncovered: self.uncovered(),
             policy: policy_state(&self.policy.0, self.policy.1.as_ref()),
-            events: EventState { submitted: counters.submitted, lost: counters.lost },
+            events: EventState { submitted: counters.submitted, lost: counters.lost + self.output.dropped() },
             break_glass: broken,
             agent: AgentState { running: true, pid: Some(std::process::id()), beat: None },
             sandbox: Some(self.sandbox.clone()),
@@ -412,8 +444,8 @@ impl Watch {
     }
 
     /// Hands on what is left and says goodbye. Pinned enforcement stays.
-    fn stop(mut self) -> Result<(), AgentError> {
-        self.drain(LAST_BATCH)?;
+    async fn stop(mut self) -> Result<(), AgentError> {
+        self.drain_last().await?;
         let generation = self.policy.0.held.map(|held| held.generation);
         let deed =
             Deed { from: generation, to: generation, ..Deed::new(What::RunStop, audit::Outcome::Done) };
@@ -441,8 +473,13 @@ impl Watch {
             attach_state: status.attach_state.word(),
             uncovered: status.uncovered,
             reasons: status.reasons,
-        }))
+        }))?;
+        self.output.finish().await.map_err(unwritten)
     }
+}
+
+fn unwritten(source: std::io::Error) -> AgentError {
+    AgentError::Loop { action: "write to standard output", source }
 }
 
 /// What lies under an error and all its causes: the kernel's answer.

@@ -91,18 +91,20 @@ pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentErro
     let mut change = Change::begin_run(dirs, PATIENCE)?;
     let mut begin = change.chosen(file, options)?;
     let deed = change.begins(&begin)?;
+    let mut notify = Notify::connect()
+        .map_err(|source| AgentError::Loop { action: "reach the service manager", source })?;
+    notify.starting("asking the kernel what it allows");
     let kernel = Kernel::open();
     let answers = kernel.probe(&dirs.bpffs);
-    let started = start(options, &begin, &kernel, &answers).and_then(|(decision, mut guard)| {
-        change.begun(&mut begin, file, guard.resolved.take().as_ref())?;
-        Ok((decision, guard))
-    });
+    let started =
+        start(options, &begin, (&kernel, &answers), &mut notify).and_then(|(decision, mut guard)| {
+            change.begun(&mut begin, file, guard.resolved.take().as_ref())?;
+            Ok((decision, guard))
+        });
     // What is pinned by now is to know the end of the log from its first entry on.
     change.journal.look(&dirs.bpffs);
     let (decision, guard) = change.told(deed, started)?;
     drop(change);
-    let notify = Notify::connect()
-        .map_err(|source| AgentError::Loop { action: "reach the service manager", source })?;
     let sandbox = crate::confine::lock_down(&[&dirs.run, &dirs.state])?;
     let watch = watch::Watch::new(options, begin.record, decision, guard, run_dir, sandbox, (talk, notify))?;
     crate::confine::filter_calls()?;
@@ -119,8 +121,8 @@ fn make_state_dir(path: &Path) -> Result<(), AgentError> {
 fn start(
     options: &Options,
     begin: &Begin,
-    kernel: &Kernel,
-    answers: &Answers,
+    (kernel, answers): (&Kernel, &Answers),
+    notify: &mut Notify,
 ) -> Result<(Decision, Guard), AgentError> {
     let mut request = Request {
         mode: options.mode,
@@ -132,6 +134,7 @@ fn start(
     };
     loop {
         let decision = plan::select(answers, &request)?;
+        notify.starting(&format!("setting up the tier {} and proving it", decision.tier.name));
         let pins = Pins::below(&options.dirs.bpffs);
         let pinned = decision.tier.attach != Attach::RawTracepoint;
         // Who may not look there may not take over what is there either.

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     os::fd::{AsFd as _, OwnedFd},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_signal::{Signal, Signals};
@@ -68,6 +68,8 @@ pub(super) struct Watch {
     /// How many bytes wait for a reader who does not read.
     stuck: Option<usize>,
     proof_failed: Option<String>,
+    /// When hooks and policies were last looked at.
+    proof_at: Instant,
     /// What the kernel held of each policy.
     seals: Seals,
     last: Option<Status>,
@@ -127,6 +129,7 @@ impl Watch {
             lost,
             stuck: None,
             proof_failed: None,
+            proof_at: Instant::now(),
             seals,
             last: None,
             beat: Duration::ZERO,
@@ -279,7 +282,18 @@ impl Watch {
             self.lost = total;
             self.write(&Event::Lost(Lost { events, total }))?;
         }
-        self.refresh()
+        self.drain(BATCH)?;
+        self.refresh()?;
+        if self.progressed() {
+            self.notify.alive();
+        }
+        Ok(())
+    }
+
+    /// Whether all that the loop is for was done of late. A turn of it that came to its end is not enough: proofs can
+    /// have stopped, and one that failed may be mended by the start that the service manager then makes.
+    fn progressed(&self) -> bool {
+        self.proof_failed.is_none() && self.proof_at.elapsed() < self.options.proof_interval.saturating_mul(2)
     }
 
     fn prove(&mut self) -> Result<(), AgentError> {
@@ -290,6 +304,7 @@ impl Watch {
         let failed = (!failed.is_empty()).then(|| failed.join("; "));
         let changed = failed != self.proof_failed;
         self.proof_failed = failed;
+        self.proof_at = Instant::now();
         self.policy.1 = self.record(self.policy.0.held).or_else(|| self.policy.1.take());
         self.moved = self.policy.1.as_ref().map(moved_cgroups).unwrap_or_default();
         if changed {

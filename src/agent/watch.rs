@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::{self, IsTerminal as _},
     os::fd::{AsFd as _, OwnedFd},
     time::{Duration, Instant},
 };
@@ -78,6 +79,8 @@ pub(super) struct Watch {
     /// Why the state file could not be written.
     unwritten: Option<String>,
     signals: Signals,
+    /// Whether a hangup ends the run: the terminal that the events go to is gone then. A daemon has none to lose.
+    hangup_ends: bool,
     ticks: Timer,
     proofs: Timer,
 }
@@ -136,12 +139,14 @@ impl Watch {
             unwritten: None,
             signals: Signals::new([Signal::Term, Signal::Int, Signal::Hup])
                 .map_err(|source| AgentError::Loop { action: "watch for signals", source })?,
+            hangup_ends: io::stdout().is_terminal(),
             ticks: Timer::interval(TICK),
             proofs: Timer::interval(options.proof_interval),
         })
     }
 
-    /// Runs until SIGTERM, SIGINT or SIGHUP: a terminal that goes away is no reason to leave without a word.
+    /// Runs until SIGTERM, SIGINT, or the SIGHUP of the terminal that it writes to: that is no reason to leave without a
+    /// word.
     pub(super) async fn run(mut self) -> Result<(), AgentError> {
         self.follow_break_glass();
         self.report_proofs()?;
@@ -158,8 +163,12 @@ impl Watch {
             let tick = async { self.ticks.next().await.map_or(Wake::Stop, |_| Wake::Tick) };
             let proof = async { self.proofs.next().await.map_or(Wake::Stop, |_| Wake::Proof) };
             let stop = async {
-                self.signals.next().await;
-                Wake::Stop
+                loop {
+                    match self.signals.next().await {
+                        Some(Ok(Signal::Hup)) if !self.hangup_ends => {}
+                        _ => return Wake::Stop,
+                    }
+                }
             };
             // The timers and signals first: a flood of events must not starve them.
             match stop.or(tick).or(proof).or(events).await {

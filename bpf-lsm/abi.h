@@ -19,7 +19,7 @@ typedef int s32;
 typedef long long s64;
 
 enum aegis_const {
-	AEGIS_ABI_VERSION = 2,
+	AEGIS_ABI_VERSION = 3,
 	/* Policy generations that the kernel holds at once: the active one, the one
      being built, and two to go back to. */
 	AEGIS_SLOTS = 4,
@@ -44,6 +44,14 @@ enum aegis_const {
 	/* In the low byte of control.active, above the slot: the policy holds until control.revert_at only. */
 	AEGIS_PROVISIONAL = 0x80,
 	AEGIS_SHA256_BYTES = 32,
+	/* Programs on disk that count as the agent: the one that runs, and the one that comes after it. */
+	AEGIS_BINARIES = 2,
+	/* What the self-guard keeps from others: kinds of rule sets for each slot, then the other maps; programs. */
+	AEGIS_SET_KINDS = 5,
+	AEGIS_GUARDED_MAPS = 48,
+	AEGIS_GUARDED_PROGRAMS = 96,
+	/* Directories and mounts between our pins and the root. */
+	AEGIS_PINS_DEPTH = 16,
 	/* Longest path, with its NUL, that the tracepoint tier compares. */
 	AEGIS_TRACE_PATH_BYTES = 256,
 };
@@ -59,6 +67,8 @@ enum aegis_op {
 	AEGIS_OP_READ = 1,
 	AEGIS_OP_WRITE = 2,
 	AEGIS_OP_EXEC = 4,
+	/* Not of a policy: the self-guard's. */
+	AEGIS_OP_GUARD = 8,
 };
 
 enum aegis_hook {
@@ -85,7 +95,16 @@ enum aegis_hook {
 	AEGIS_HOOK_INODE_MKNOD = 20,
 	AEGIS_HOOK_INODE_SYMLINK = 21,
 	AEGIS_HOOK_INODE_PERMISSION = 22,
-	AEGIS_HOOKS = 23,
+	AEGIS_HOOK_BPF_MAP = 23,
+	AEGIS_HOOK_BPF_PROG = 24,
+	AEGIS_HOOK_SB_MOUNT = 25,
+	AEGIS_HOOK_MOVE_MOUNT = 26,
+	AEGIS_HOOK_SB_UMOUNT = 27,
+	AEGIS_HOOK_PTRACE_ACCESS_CHECK = 28,
+	AEGIS_HOOK_TASK_KILL = 29,
+	AEGIS_HOOK_TASK_PRCTL = 30,
+	AEGIS_HOOK_GUARD_OPEN = 31,
+	AEGIS_HOOKS = 32,
 	/* A bit: the second copy of a hook's program, see lsm.bpf.c. */
 	AEGIS_HOOK_AGAIN = 64,
 };
@@ -214,6 +233,33 @@ struct aegis_question {
 	u32 flags;
 };
 
+/* A program on disk, as the kernel has it. */
+struct aegis_binary {
+	struct aegis_inode inode;
+	u32 generation;
+	u32 pad;
+};
+
+/* The self-guard: what it keeps, and from whom. */
+struct aegis_guard {
+	/* 0: nothing is kept from anybody. */
+	u32 armed;
+	/* The agent and its helper, as the first pid namespace numbers them. */
+	u32 agent;
+	u32 helper;
+	u32 pad;
+	/* Who executes one of these may do what others may not. */
+	struct aegis_binary enrolled[AEGIS_BINARIES];
+	/* The directory that all our pins are in. */
+	struct aegis_inode pins;
+	/* Where it is: addresses of its dentry and of its mount, from the enrolment program. */
+	u64 dentry;
+	u64 mount;
+	/* Ids; 0: none. */
+	u32 maps[AEGIS_GUARDED_MAPS];
+	u32 programs[AEGIS_GUARDED_PROGRAMS];
+};
+
 /*
  * Shared with every program, mapped by the agent. Each field is written by one
  * aligned store.
@@ -239,6 +285,7 @@ struct aegis_control {
 	struct aegis_inode canary;
 	struct aegis_slot slots[AEGIS_SLOTS];
 	struct aegis_question question;
+	struct aegis_guard guard;
 };
 
 /* What the enrolment program saw of the last stat(2) of the enrolling thread.
@@ -252,6 +299,9 @@ struct aegis_enrolled {
    * it; 0 again once that is done. */
 	u32 tid;
 	u32 pad;
+	/* Addresses of the dentry and of the mount. */
+	u64 dentry;
+	u64 mount;
 };
 
 /*
@@ -277,6 +327,7 @@ struct aegis_event {
 	u32 op;
 	/* enum aegis_mode */
 	u32 mode;
+	/* With AEGIS_OP_GUARD what was reached for: the id of a map or program, or a process. */
 	u32 rule;
 	s32 error;
 	u32 pid;

@@ -27,6 +27,12 @@ static __always_inline int is_canary(const struct aegis_inode *id, u32 hook)
 	       control.prover_tgid == bpf_get_current_pid_tgid() >> 32;
 }
 
+/* For hooks that are asked about no file: whether the current process puts this one to the test. */
+static __always_inline int is_under_proof(u32 hook)
+{
+	return control.prover_hook == hook && control.prover_tgid == bpf_get_current_pid_tgid() >> 32;
+}
+
 static __always_inline int is_canary_inode(struct inode *inode, u32 hook)
 {
 	struct aegis_inode id = {};

@@ -18,7 +18,7 @@
 #ifndef AEGIS_ENTRY_BPF_H
 #define AEGIS_ENTRY_BPF_H
 
-#include "decide.bpf.h"
+#include "keep.bpf.h"
 
 /* The decision about what is at a dentry, or would be. Returns non-zero to refuse. */
 GLOBAL u32 check_entry(u64 hook, u64 address)
@@ -27,6 +27,8 @@ GLOBAL u32 check_entry(u64 hook, u64 address)
 	u64 inode = (u64)BPF_CORE_READ(dentry, d_inode), asked, answer;
 	u32 slot;
 
+	if (is_armed() && check_pin(hook, address))
+		return 1;
 	if (nothing_denied(&slot, AEGIS_OP_WRITE))
 		return 0;
 	asked = question(slot, AEGIS_OP_WRITE, hook);
@@ -76,10 +78,15 @@ static __always_inline int check_second(u64 *ctx, u32 hook)
 static __always_inline int check_setattr(u64 *ctx, u32 hook)
 {
 	IF_THERE_ARE(3);
-	return check_second(ctx, hook);
+	return (is_armed() && check_binary(hook, number_at(&ctx[1]))) || check_second(ctx, hook);
 }
 
-HOOK_AND_BARE(inode_setattr, AEGIS_HOOK_INODE_SETATTR, check_setattr, check_first);
+static __always_inline int check_setattr_bare(u64 *ctx, u32 hook)
+{
+	return (is_armed() && check_binary(hook, number_at(&ctx[0]))) || check_first(ctx, hook);
+}
+
+HOOK_AND_BARE(inode_setattr, AEGIS_HOOK_INODE_SETATTR, check_setattr, check_setattr_bare);
 
 /* (idmap, dentry, name, value, size, flags) from v5.12 on (71bc356f93a1), without the first before. */
 static __always_inline int check_setxattr(u64 *ctx, u32 hook)

@@ -102,7 +102,8 @@ static __always_inline int fill(struct aegis_event *event, u8 *data, u32 room, u
 	event->kind = event->mode == AEGIS_MODE_ENFORCE ? AEGIS_KIND_DENY : AEGIS_KIND_WOULD_DENY;
 	event->error = event->mode == AEGIS_MODE_ENFORCE ? EPERM : 0;
 	event->time_ns = bpf_ktime_get_boot_ns();
-	event->policy_generation = control.slots[slot_asked(why->asked)].generation;
+	event->policy_generation =
+		op_asked(why->asked) & AEGIS_OP_GUARD ? 0 : control.slots[slot_asked(why->asked)].generation;
 	event->generation = identify_other(&id, (void *)why->inode);
 	event->inode = id;
 	event->hook = hook_asked(why->asked);

@@ -93,12 +93,14 @@ struct dentry___unnamed {
 
 struct vfsmount {
 	struct dentry *mnt_root;
+	struct super_block *mnt_sb;
 };
 
 struct mount {
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
+	int mnt_group_id;
 };
 
 struct path {
@@ -167,11 +169,24 @@ struct mm_struct {
 struct task_struct {
 	int tgid;
 	u32 personality;
+	u32 ptrace;
 	struct task_struct *real_parent;
 	struct pid *thread_pid;
 	struct nsproxy *nsproxy;
 	struct mm_struct *mm;
 	struct css_set *cgroups;
+};
+
+struct bpf_map {
+	u32 id;
+};
+
+struct bpf_prog_aux {
+	u32 id;
+};
+
+struct bpf_prog {
+	struct bpf_prog_aux *aux;
 };
 
 #pragma clang attribute pop
@@ -208,6 +223,29 @@ enum {
 	FS_IOC_SETVERSION = 0x40087602,
 	FS_IOC32_SETVERSION = 0x40047602,
 	EXT4_IOC_SETVERSION = 0x40086604,
+};
+
+/* include/uapi/linux/mount.h: what a call of mount(2) is about, where it is not about mounting. */
+enum {
+	MS_REMOUNT = 0x20,
+	MS_BIND = 0x1000,
+	MS_UNBINDABLE = 0x20000,
+	MS_PRIVATE = 0x40000,
+	MS_SLAVE = 0x80000,
+	MS_SHARED = 0x100000,
+};
+
+/* include/linux/ptrace.h; include/linux/sched/signal.h: a signal that the kernel itself sends. */
+enum {
+	PTRACE_MODE_ATTACH = 2,
+	SEND_SIG_PRIV = 1,
+};
+
+/* include/uapi/linux/prctl.h */
+enum {
+	PR_SET_MM = 35,
+	PR_SET_MM_EXE_FILE = 13,
+	PR_SET_MM_MAP = 14,
 };
 
 /* include/uapi/linux/stat.h */

@@ -12,6 +12,8 @@ struct aegis_cgroup cgroup;
 struct aegis_name name;
 struct aegis_control control;
 struct aegis_enrolled enrolled;
+struct aegis_binary binary;
+struct aegis_guard guard;
 struct aegis_event event;
 struct aegis_trace_path trace_path;
 struct aegis_trace_prefix trace_prefix;

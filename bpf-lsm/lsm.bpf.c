@@ -7,6 +7,7 @@
  *
  *   file.bpf.h        what is done to an open file, or by opening it
  *   entry.bpf.h       what is done to a name in a directory, and to attributes
+ *   guard.bpf.h       what is done to the agent itself, its maps, programs, pins and binary; attached with --guard
  *   inode_getattr     records what stat(2) reached, while paths are enrolled; never refuses
  *
  * A hook returns constants from branches only: the verifier of v6.12 refuses
@@ -17,6 +18,7 @@
 
 #include "entry.bpf.h"
 #include "file.bpf.h"
+#include "guard.bpf.h"
 
 /* Filled by the enrolment program, mapped by the one enrolling. */
 struct aegis_enrolled enrolled SEC(".data.enrolled");
@@ -30,6 +32,8 @@ int inode_getattr(u64 *ctx)
 	if (enrolled.tid == (u32)bpf_get_current_pid_tgid()) {
 		inode = path->dentry->d_inode;
 		enrolled.generation = identify(&enrolled.inode, inode);
+		enrolled.dentry = number_at(__builtin_preserve_access_index(&path->dentry));
+		enrolled.mount = number_at(__builtin_preserve_access_index(&path->mnt));
 		enrolled.seq += 1;
 		/* Once: overlayfs goes on to ask for the file below (until v6.7, 8a924db2d7b5), and that is another one. */
 		enrolled.tid = 0;

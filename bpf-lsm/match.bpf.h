@@ -71,7 +71,7 @@ static __always_inline u32 slot_asked(u64 question)
 
 static __always_inline u32 op_asked(u64 question)
 {
-	return question >> 8 & ALL_OPS;
+	return question >> 8 & (ALL_OPS | AEGIS_OP_GUARD);
 }
 
 static __always_inline u32 hook_asked(u64 question)

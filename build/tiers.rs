@@ -74,6 +74,7 @@ enum Need {
     Optional,
     IfPresent,
     OnRequest,
+    Guard,
 }
 
 #[derive(Deserialize)]

@@ -119,7 +119,7 @@ unsafe impl Plain for Name {}
 
 /// `struct aegis_control`, as mapped: the programs read it while it is written.
 #[repr(C)]
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Control {
     pub abi: AtomicU32,
     pub mode: AtomicU32,
@@ -133,6 +133,7 @@ pub struct Control {
     pub canary: InodeCell,
     pub slots: [Slot; SLOTS as usize],
     pub question: Question,
+    pub guard: Guard,
 }
 
 /// `struct aegis_slot` in mapped memory.
@@ -162,6 +163,31 @@ pub struct Question {
     pub flags: AtomicU32,
 }
 
+/// `struct aegis_binary` in mapped memory.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Binary {
+    pub inode: InodeCell,
+    pub generation: AtomicU32,
+    pub pad: AtomicU32,
+}
+
+/// `struct aegis_guard` in mapped memory.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Guard {
+    pub armed: AtomicU32,
+    pub agent: AtomicU32,
+    pub helper: AtomicU32,
+    pub pad: AtomicU32,
+    pub enrolled: [Binary; BINARIES as usize],
+    pub pins: InodeCell,
+    pub dentry: AtomicU64,
+    pub mount: AtomicU64,
+    pub maps: [AtomicU32; GUARDED_MAPS as usize],
+    pub programs: [AtomicU32; GUARDED_PROGRAMS as usize],
+}
+
 /// `struct aegis_inode` in mapped memory.
 #[repr(C)]
 #[derive(Debug, Default)]
@@ -180,6 +206,8 @@ pub struct Enrolled {
     pub seq: AtomicU32,
     pub tid: AtomicU32,
     pub pad: AtomicU32,
+    pub dentry: AtomicU64,
+    pub mount: AtomicU64,
 }
 
 /// What user space keeps in the kernel for itself, as mapped. No program uses it, so it has no part in `abi.h`. Two

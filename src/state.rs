@@ -147,6 +147,26 @@ pub fn uptime() -> Duration {
     Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
 }
 
+/// The self-guard.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardState {
+    /// Whether it keeps anything from anybody.
+    pub armed: bool,
+    /// The programs on disk that count as the agent: the one that runs, and one that was let in.
+    pub enrolled: Vec<BinaryState>,
+}
+
+/// A program on disk, as the kernel has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BinaryState {
+    /// `major:minor`.
+    pub device: String,
+    /// Inode number.
+    pub inode: u64,
+    /// Inode generation.
+    pub generation: u32,
+}
+
 /// Everything that `status --json` and `health --json` print.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -176,6 +196,9 @@ pub struct Status {
     pub agent: AgentState,
     /// What the agent may still do, in words; absent without an agent.
     pub sandbox: Option<String>,
+    /// The self-guard.
+    #[serde(default)]
+    pub guard: GuardState,
     /// Why the status is not healthy, and what else the reader must know.
     pub reasons: Vec<String>,
     /// Ids of the kernel's maps that hold the rules, where they are not pinned.
@@ -200,6 +223,7 @@ impl Status {
             break_glass: false,
             agent: AgentState::NONE,
             sandbox: None,
+            guard: GuardState::default(),
             reasons: Vec::new(),
             maps: BTreeMap::new(),
         }

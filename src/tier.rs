@@ -89,6 +89,28 @@ pub enum Need {
     IfPresent,
     /// Nothing: it is attached when asked for, and at no other time.
     OnRequest,
+    /// As optional; but it is attached for the self-guard alone.
+    Guard,
+}
+
+/// What was asked for beside what is always attached.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Requested {
+    /// `inode_permission`.
+    pub permission: bool,
+    /// The self-guard.
+    pub guard: bool,
+}
+
+impl Requested {
+    /// Whether a hook is to be attached.
+    pub fn wants(self, hook: &Hook) -> bool {
+        match hook.need {
+            Need::OnRequest => self.permission,
+            Need::Guard => self.guard,
+            Need::Required | Need::Optional | Need::IfPresent => true,
+        }
+    }
 }
 
 /// A place where the kernel asks a program.

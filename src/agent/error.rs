@@ -154,6 +154,18 @@ pub enum AgentError {
         #[source]
         source: io::Error,
     },
+    /// The self-guard keeps nothing, so nobody needs to be let in.
+    #[error("the self-guard is not armed")]
+    NotArmed,
+    /// What is no program cannot count as the agent.
+    #[error("{}: it cannot be let in as the next binary", .path.display())]
+    NotAdmitted {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// Another agent runs.
     #[error("another agent is running")]
     Busy,

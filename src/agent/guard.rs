@@ -8,10 +8,12 @@ use super::{
 };
 use crate::{
     abi,
-    enforce::{Attached, Counters, Enroller, Held, HookProof, Loaded, Missing, Outcome, Pins, Prover},
+    enforce::{
+        Attached, Counters, EnforceError, Enroller, Held, HookProof, Loaded, Missing, Outcome, Pins, Prover,
+    },
     kernel::{Kernel, errno_name},
     plan::Accept,
-    tier::{Hook, Mode, Need, Tier},
+    tier::{Hook, Mode, Requested, Tier},
 };
 
 /// What is to be set up.
@@ -27,8 +29,8 @@ pub struct Setup<'a> {
     pub accept: Accept,
     /// Whether a missing optional hook is a failure.
     pub strict: bool,
-    /// Whether the hooks that are attached on request alone are asked for.
-    pub with_permission: bool,
+    /// What is asked for that is attached on request alone; the self-guard is armed as well.
+    pub requested: Requested,
     /// Whether enforcement begins suspended.
     pub break_glass: bool,
     /// Where to pin, and what to take over; `None`: everything ends with this process.
@@ -50,6 +52,8 @@ pub struct Guard {
     pub missing: Vec<Missing>,
     /// Results of the last proof, one for each attached hook of an enforcing tier.
     pub proofs: Vec<HookProof>,
+    /// What came of the self-guard's hooks, which are put to the test at the start alone.
+    drilled: Vec<HookProof>,
     /// What the policy is on this host; `None`: it is on trial, and was left as it is.
     pub(super) resolved: Option<Resolved>,
     prover: Option<Prover>,
@@ -58,7 +62,7 @@ pub struct Guard {
 impl Guard {
     /// Sets up everything, or leaves everything as it was.
     pub fn start(kernel: &Kernel, setup: &Setup<'_>, source: &Source) -> Result<Self, AgentError> {
-        let Setup { tier, mode, pins, with_permission, .. } = *setup;
+        let Setup { tier, mode, pins, requested, .. } = *setup;
         if let Some(pins) = pins {
             pins.check()?;
         }
@@ -72,13 +76,21 @@ impl Guard {
         let on_trial = loaded.bank.in_force();
         let on_trial = on_trial.pending.is_some() && on_trial.held == Some(setup.policy);
         let resolved = if on_trial { None } else { Some(resolve(&enroller, &source.policy, setup.accept)?) };
-        let enrolment = enroller.detach();
-        let (attached, missing) =
-            loaded.attach(kernel, tier, |hook| with_permission || hook.need != Need::OnRequest)?;
+        let (attached, missing) = loaded.attach(kernel, tier, |hook| requested.wants(hook))?;
         if setup.strict && !missing.is_empty() {
             return Err(AgentError::Partial { hooks: missing.iter().map(|one| one.hook.name).collect() });
         }
-        let mut guard = Self { tier, loaded, attached, missing, proofs: Vec::new(), resolved, prover };
+        let mut guard = Self {
+            tier,
+            loaded,
+            attached,
+            missing,
+            proofs: Vec::new(),
+            drilled: Vec::new(),
+            resolved,
+            prover,
+        };
+        guard.drill(kernel)?;
         guard.prove()?;
         guard.set_break_glass(setup.break_glass);
         if let Some(resolved) = &guard.resolved {
@@ -87,16 +99,43 @@ impl Guard {
         }
         guard.set_mode(mode);
         if let Some(pins) = pins {
-            pins.keep(&guard.loaded, &guard.attached, enrolment.as_ref())?;
+            pins.keep(&guard.loaded, &guard.attached, enroller.enrolment())?;
+            match &guard.prover {
+                Some(prover) if requested.guard => {
+                    guard.loaded.arm(kernel, &enroller, pins, &guard.attached, prover.helper())?;
+                }
+                _ => guard.loaded.bank.disarm(),
+            }
         }
         Ok(guard)
     }
 
-    /// Puts every attached hook of an enforcing tier to the test. Fails when one did not refuse.
+    /// Puts the hooks to the test that only this process can, and only now.
+    fn drill(&mut self, kernel: &Kernel) -> Result<(), AgentError> {
+        let Some(prover) = &self.prover else { return Ok(()) };
+        let me = kernel
+            .identity()
+            .and_then(crate::kernel::Identity::of_this_thread)
+            .map_err(|source| EnforceError::Proof { step: "asking for this process's id", source })?;
+        let hooks: Vec<&'static Hook> = self.attached.iter().map(|one| one.hook).collect();
+        self.drilled = prover.drill(&self.loaded.bank.control, me, &hooks);
+        Ok(())
+    }
+
+    /// Hooks that are attached and could not be put to the test, in words.
+    pub fn untried(&self) -> Vec<String> {
+        let untried = |proof: &&HookProof| matches!(proof.outcome, Outcome::Inconclusive { .. });
+        self.drilled.iter().filter(untried).map(describe).collect()
+    }
+
+    /// Puts every attached hook of an enforcing tier to the test, but for those that were at the start. Fails when one did
+    /// not refuse.
     pub fn prove(&mut self) -> Result<(), AgentError> {
         let Some(prover) = &mut self.prover else { return Ok(()) };
         let hooks: Vec<&'static Hook> = self.attached.iter().map(|one| one.hook).collect();
         self.proofs = prover.prove(&self.loaded.bank.control, &hooks);
+        let tried = |proof: &&HookProof| !matches!(proof.outcome, Outcome::Inconclusive { .. });
+        self.proofs.extend(self.drilled.iter().filter(tried).cloned());
         let failed: Vec<String> =
             self.proofs.iter().filter(|proof| proof.outcome != Outcome::Refused).map(describe).collect();
         if failed.is_empty() { Ok(()) } else { Err(AgentError::NotProven(failed)) }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{AgentError, Dirs, moment::clock};
 use crate::{
     audit::{self, Deed, Fault, Head, Log, Outcome, Sound, What, Who},
-    enforce::{Ledger, Page, Pins},
+    enforce::{EnforceError, Ledger, Page, Pins},
     policy::Digest,
     store::{Floor, Record, Store},
 };
@@ -19,6 +19,8 @@ pub struct Journal {
     ledger: Option<Ledger>,
     /// Why the kernel could not be asked.
     unseen: Option<String>,
+    /// Whether that was the self-guard. An entry of which the kernel does not know would pass for one that was put in.
+    guarded: Option<EnforceError>,
 }
 
 impl Journal {
@@ -31,6 +33,7 @@ impl Journal {
             who: Who::current(),
             ledger: None,
             unseen: None,
+            guarded: None,
         };
         journal.look(&dirs.bpffs);
         journal
@@ -40,13 +43,14 @@ impl Journal {
     pub(super) fn look(&mut self, bpffs: &Path) {
         match Pins::below(bpffs).ledger() {
             Ok(ledger) => self.ledger = ledger,
+            Err(error @ EnforceError::Guarded { .. }) => self.guarded = Some(error),
             Err(error) => self.unseen = Some(AgentError::from(error).chain()),
         }
     }
 
     /// Why the kernel could not be asked for the end of the log.
     pub fn unseen(&self) -> Option<&str> {
-        self.unseen.as_deref()
+        self.unseen.as_deref().or_else(|| self.guarded.as_ref().map(|_| "the self-guard keeps it"))
     }
 
     /// The log.
@@ -79,6 +83,9 @@ impl Journal {
 
     /// Appends an entry. When this returns, it is on disk, and the end of the log is known to the kernel.
     pub fn record(&self, deed: Deed) -> Result<(), AgentError> {
+        if let Some(EnforceError::Guarded { path }) = &self.guarded {
+            return Err(EnforceError::Guarded { path: path.clone() }.into());
+        }
         let writer = self.log.lock()?;
         let head = writer.append(&self.who, deed, self.known())?;
         if let Some(ledger) = &self.ledger {

@@ -14,6 +14,7 @@ mod queue;
 mod replay;
 mod reset;
 mod resolve;
+mod self_guard;
 mod simulate;
 mod source;
 mod watch;
@@ -35,6 +36,7 @@ pub use self::{
     moment::Moment,
     output::{Lines, Talk},
     reset::{Ended, detach, reset},
+    self_guard::{admit, guard_state},
     simulate::Question,
     source::{AgentDistrust, Source, beside, objection, read_bounded, read_signature},
 };
@@ -43,7 +45,7 @@ use crate::{
     kernel::{Answers, BootSwitches, Kernel},
     plan::{self, Accept, Decision, OnDegraded, Request},
     state::RunDir,
-    tier::{Attach, Mode},
+    tier::{Attach, Mode, Requested},
 };
 
 /// The directory of who is trusted to sign policies.
@@ -70,8 +72,8 @@ pub struct Options {
     pub allow_unsigned: bool,
     /// Whether a missing optional hook or a failed proof ends the run.
     pub strict: bool,
-    /// Whether to attach what is attached on request alone.
-    pub with_permission: bool,
+    /// What is attached on request alone; with the self-guard's hooks, that is armed.
+    pub requested: Requested,
     /// How often to prove.
     pub proof_interval: Duration,
     /// What the kernel command line says.
@@ -147,7 +149,7 @@ fn start(
             policy: held(&begin.record),
             accept: if begin.known { accepted(&begin.record) } else { options.accept },
             strict: options.strict,
-            with_permission: options.with_permission,
+            requested: options.requested,
             break_glass: request.break_glass,
             pins: pinned.then_some(&pins),
             canary_dirs: &[&options.dirs.run, &options.dirs.state],

@@ -16,6 +16,7 @@ use super::{
     guard::describe,
     notify::Notify,
     queue::{PATIENCE, Queue},
+    self_guard::guard_state,
 };
 use crate::{
     audit::{self, Deed, What},
@@ -412,6 +413,7 @@ impl Watch {
             (true, false) => Health::Healthy,
         };
         reasons.extend(wrong);
+        reasons.extend(self.guard.untried());
         reasons.extend(self.policy.1.iter().flat_map(|record| record.remarks.iter().cloned()));
         Ok(Status {
             schema_version: SCHEMA_VERSION,
@@ -431,6 +433,7 @@ impl Watch {
             break_glass: broken,
             agent: AgentState { running: true, pid: Some(std::process::id()), beat: None },
             sandbox: Some(self.sandbox.clone()),
+            guard: guard_state(&self.guard.loaded.bank),
             reasons,
             maps: self.maps.clone(),
         })
@@ -442,7 +445,9 @@ impl Watch {
         let switched = !self.guard.has_mode(mode);
         let switched =
             switched.then(|| format!("somebody switched the programs out of {} mode", mode.name()));
-        self.proof_failed.iter().cloned().chain(switched).collect()
+        let disarmed = self.options.requested.guard && self.guard.loaded.bank.enrolled().is_none();
+        let disarmed = disarmed.then(|| "somebody disarmed the self-guard".to_owned());
+        self.proof_failed.iter().cloned().chain(switched).chain(disarmed).collect()
     }
 
     /// Claims that rest on a missing hook, each once.

@@ -41,6 +41,8 @@ pub enum What {
     BreakGlassOff,
     /// Enforcement was ended.
     Detach,
+    /// Another binary was let in by the self-guard.
+    GuardAdmit,
     /// State was forgotten.
     Reset,
     /// The last seen time was set to the time of now.

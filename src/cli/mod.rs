@@ -3,6 +3,7 @@
 mod audit;
 mod break_glass;
 mod doctor;
+mod guard;
 mod keys;
 mod policy;
 mod run;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use self::{audit::*, break_glass::*, doctor::*, keys::*, policy::*, run::*};
+pub use self::{audit::*, break_glass::*, doctor::*, guard::*, keys::*, policy::*, run::*};
 use crate::{agent::Dirs, tier::Mode};
 
 /// Blocks unauthorised opens and execs of files in the kernel, and never claims more than it has proven.
@@ -80,6 +81,9 @@ pub enum Command {
     /// Suspend every denial at once, and let them return
     #[command(subcommand)]
     BreakGlass(BreakGlassCommand),
+    /// Say whether the self-guard is armed, and let in the next binary
+    #[command(subcommand)]
+    Guard(GuardCommand),
     /// End enforcement: remove every program, map and link of ours from the kernel
     Detach(JsonArgs),
     /// End enforcement and forget every policy that was applied; the audit log is kept

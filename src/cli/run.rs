@@ -42,6 +42,9 @@ pub struct RunArgs {
     /// refuses denied inodes to access(2) and on the way to other files, at a cost for every directory of every path
     #[arg(long, value_name = "WHICH", default_value = "auto")]
     pub lsm_hook: LsmHook,
+    /// Arm the self-guard: keep maps, programs, pins, memory and binary of the agent from every other program, root's too
+    #[arg(long)]
+    pub guard: bool,
     /// Exit when an optional hook is missing or a proof fails
     #[arg(long)]
     pub strict: bool,

@@ -24,7 +24,7 @@ use crate::{
     kernel::{Host, Kernel, LsmList, errno_name},
     plan::{self, Accept, OnDegraded, RuleSet},
     policy::Digest,
-    tier::Mode,
+    tier::{Mode, Requested},
 };
 
 /// Events come through within microseconds; this is for a machine that is busy with something else.
@@ -140,7 +140,7 @@ impl Steps<'_> {
             policy: Held { generation: 1, sha256: source.sha256, rules: 2 },
             accept: Accept::default(),
             strict: false,
-            with_permission: false,
+            requested: Requested::default(),
             break_glass: false,
             pins: None,
             canary_dirs: &[&self.scratch.dir],

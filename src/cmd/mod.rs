@@ -7,6 +7,7 @@ mod demo;
 mod detach;
 mod doctor;
 mod explain;
+mod guard;
 mod keys;
 mod metrics;
 mod policy;
@@ -51,6 +52,7 @@ pub fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Policy(command) => policy::run(command, places),
         Command::Keys(command) => keys::run(command, places),
         Command::Detach(args) => detach::run(*args, places),
+        Command::Guard(command) => guard::run(command, places),
         Command::BreakGlass(command) => break_glass::run(command, places),
         Command::Reset(args) => reset::run(*args, places),
         Command::Audit(command) => audit::run(*command, places),
@@ -206,6 +208,8 @@ fn judge(error: &AgentError) -> (Exit, &'static str) {
         AgentError::BreakGlass { .. } => {
             (Exit::Io, "the configuration directory needs to be writable by root")
         }
+        AgentError::NotArmed => (Exit::Unavailable, "`aegisbpf run --guard` arms it"),
+        AgentError::NotAdmitted { .. } => (Exit::Input, "name an executable file"),
         AgentError::Busy => (Exit::Busy, "`aegisbpf status` shows it; stop it first"),
         AgentError::Directory { .. } => {
             (Exit::Io, "name another directory with --run-dir, --state-dir or --config-dir")
@@ -277,6 +281,10 @@ impl From<EnforceError> for Failure {
         match &error {
             EnforceError::Incompatible { .. } => Self::new(Exit::Incompatible, error)
                 .hint("`aegisbpf detach` ends that enforcement and removes the pins"),
+            EnforceError::Guarded { .. } => Self::new(Exit::Incompatible, error)
+                .hint("use the enrolled binary: where its file was replaced, that is /proc/PID/exe of the running agent")
+                .hint("`/proc/PID/exe guard admit FILE` lets in the next one")
+                .hint("without it: boot with aegisbpf.off on the kernel command line"),
             EnforceError::Foreign { .. } => Self::new(Exit::Incompatible, error)
                 .hint("nothing of others is removed: move it away; `aegisbpf detach` removes what is ours"),
             EnforceError::Pin { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {

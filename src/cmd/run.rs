@@ -7,6 +7,7 @@ use crate::{
     cmd,
     exit::{self, Exit, Failure},
     kernel::BootSwitches,
+    tier::Requested,
 };
 
 /// Runs the agent.
@@ -43,7 +44,7 @@ pub(super) fn run(args: &RunArgs, places: &Places) -> Result<Exit, Failure> {
         accept: args.accept.accept(),
         allow_unsigned: args.allow_unsigned_policy,
         strict: args.strict,
-        with_permission: args.lsm_hook.with_permission(),
+        requested: Requested { permission: args.lsm_hook.with_permission(), guard: args.guard },
         proof_interval: args.proof_interval,
         boot,
         dirs: places.dirs(),

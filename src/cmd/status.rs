@@ -9,7 +9,7 @@ use crate::{
     enforce::{EnforceError, Pinned, Pins},
     exit::{Exit, Failure},
     kernel::BootSwitches,
-    state::{AgentState, AttachState, Health, HookState, RunDir, Status},
+    state::{AgentState, AttachState, BinaryState, Health, HookState, RunDir, Status},
     store::Store,
     tier::{Hook, Mode, Need, TIERS},
 };
@@ -149,6 +149,7 @@ fn compare(status: &mut Status, pinned: &Pinned, places: &Places, alive: bool) -
         (record.sha256 == held.sha256).then_some(record)
     });
     status.policy = agent::policy_state(&now, record.as_ref());
+    status.guard = agent::guard_state(&pinned.bank);
     if !alive {
         status.mode = match mode {
             abi::MODE_ENFORCE => Some(Mode::Enforce),
@@ -156,7 +157,15 @@ fn compare(status: &mut Status, pinned: &Pinned, places: &Places, alive: bool) -
             _ => None,
         };
         status.tier = pinned.tier.map(|tier| tier.name.to_owned());
-        let mut attached = status.hooks.iter().filter(|hook| hook.attached).peekable();
+        // The self-guard's hooks deny nothing that a policy says.
+        let decides = |name: &str| {
+            !TIERS
+                .iter()
+                .flat_map(|tier| tier.hooks)
+                .any(|hook| hook.need == Need::Guard && hook.name == name)
+        };
+        let attached = status.hooks.iter().filter(|hook| hook.attached && decides(&hook.name));
+        let mut attached = attached.peekable();
         status.enforcing = held && attached.peek().is_some() && attached.all(|hook| hook.proven_at.is_some());
         status.status = if pinned.hooks.is_empty() { Health::Unhealthy } else { Health::Degraded };
         status.reasons = vec![if pinned.hooks.is_empty() {
@@ -188,7 +197,8 @@ fn compare(status: &mut Status, pinned: &Pinned, places: &Places, alive: bool) -
 fn attach_state(pinned: &Pinned) -> AttachState {
     let hooks = pinned.tier.map(|tier| tier.hooks).unwrap_or_default();
     let missed = |hook: &Hook| {
-        matches!(hook.need, Need::Required | Need::Optional)
+        (matches!(hook.need, Need::Required | Need::Optional)
+            || hook.need == Need::Guard && pinned.bank.enrolled().is_some())
             && !pinned.hooks.iter().any(|name| name == hook.name)
     };
     match hooks.iter().any(missed) {
@@ -266,6 +276,11 @@ fn text(status: &Status) -> String {
         .filter(|_| status.agent.running)
         .map_or_else(|| "not running".to_owned(), |pid| format!("pid {pid}"));
     lines.push(format!("agent      {agent}"));
+    let enrolled = status.guard.enrolled.iter();
+    lines.extend(enrolled.map(|binary| {
+        let BinaryState { device, inode, generation } = binary;
+        format!("guard      armed for the binary of device {device}, inode {inode}, generation {generation}")
+    }));
     lines.extend(status.sandbox.iter().map(|sandbox| format!("sandbox    {sandbox}")));
     lines.extend(status.reasons.iter().map(|reason| format!("reason     {reason}")));
     lines.join("\n") + "\n"

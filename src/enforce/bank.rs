@@ -285,9 +285,14 @@ impl Bank {
         entries: &[(K, V)],
     ) -> Result<(), EnforceError> {
         let map = filled(name, kind, entries)?;
+        self.keep(name, slot, map.as_fd()).map_err(|source| map_error(name, "kept", source))?;
         let fd = map.as_raw_fd();
         bpf::map_update(self.outer(name)?, &slot.to_ne_bytes(), &fd.to_ne_bytes(), 0)
             .map_err(|source| map_error(name, "updated", source))
+    }
+
+    pub(super) fn attach(&self) -> Attach {
+        self.attach
     }
 
     /// The names of its maps of rule sets.

@@ -153,7 +153,7 @@ impl Perch {
     fn operate(&self, hook: u32) -> io::Result<()> {
         let (file, entry) = (&self.canaries.file, &self.entry);
         match hook {
-            abi::HOOK_FILE_OPEN => File::open(file).map(drop),
+            abi::HOOK_FILE_OPEN | abi::HOOK_GUARD_OPEN => File::open(file).map(drop),
             abi::HOOK_FILE_RECEIVE => self.loopback.pass(&self.open),
             abi::HOOK_MMAP_FILE => Page::map(&self.open).map(drop),
             abi::HOOK_FILE_MPROTECT => self.page.protect(),

@@ -7,7 +7,7 @@ use std::{
     fs::{self, Metadata},
     io,
     os::{
-        fd::{AsFd as _, OwnedFd},
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
         unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     },
     path::{Path, PathBuf},
@@ -80,9 +80,21 @@ impl Enroller {
         Ok(Self { attached: Some(attached), directories: RefCell::default() })
     }
 
-    /// Detaches, and gives the program back.
-    pub fn detach(self) -> Option<Enrolment> {
-        self.attached.map(|attached| attached.enrolment)
+    /// The program and its memory, for whoever enrols later.
+    pub fn enrolment(&self) -> Option<&Enrolment> {
+        self.attached.as_ref().map(|attached| &attached.enrolment)
+    }
+
+    /// The program.
+    pub(super) fn program(&self) -> Option<BorrowedFd<'_>> {
+        self.enrolment().map(|enrolment| enrolment.program.as_fd())
+    }
+
+    /// Where in the kernel what was looked at last is: addresses of its dentry and of its mount.
+    pub(super) fn place(&self) -> (u64, u64) {
+        self.attached.as_ref().map_or((0, 0), |Attached { enrolled, .. }| {
+            (enrolled.dentry.load(Ordering::Acquire), enrolled.mount.load(Ordering::Acquire))
+        })
     }
 
     /// Looks at a path, following links: the file that is there, and the places that the path names.
@@ -146,15 +158,29 @@ impl Enroller {
         Ok(found)
     }
 
-    /// What the kernel sees while this thread asks for the attributes of a path that is no link.
+    /// The file that a path leads to.
+    pub fn followed(&self, path: &Path) -> Result<Identity, EnforceError> {
+        self.seen(path, &|path| fs::metadata(path)).map(|(identity, _)| identity)
+    }
+
+    /// What is at a path that is no link.
     pub(super) fn inode(&self, path: &Path) -> Result<(Identity, Metadata), EnforceError> {
+        self.seen(path, &|path| fs::symlink_metadata(path))
+    }
+
+    /// What the kernel sees while this thread asks for the attributes.
+    fn seen(
+        &self,
+        path: &Path,
+        ask: &dyn Fn(&Path) -> io::Result<Metadata>,
+    ) -> Result<(Identity, Metadata), EnforceError> {
         let unrecorded = || EnforceError::NotRecorded { path: path.to_owned() };
         let Attached { enrolled, tid, .. } = self.attached.as_ref().ok_or_else(unrecorded)?;
         for _ in 0..TRIES {
             let before = enrolled.seq.load(Ordering::Acquire);
             enrolled.tid.store(*tid, Ordering::Release);
-            let metadata = fs::symlink_metadata(path)
-                .map_err(|source| EnforceError::Path { path: path.to_owned(), source })?;
+            let metadata =
+                ask(path).map_err(|source| EnforceError::Path { path: path.to_owned(), source })?;
             if enrolled.seq.load(Ordering::Acquire) == before {
                 continue;
             }

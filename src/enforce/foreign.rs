@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Bank, EnforceError,
-    pins::{ENROL, LEDGER, LINKS, MAPS, NEW, PROGRAMS, list},
+    pins::{ENROL, LEDGER, LINKS, MAPS, NEW, PROGRAMS, list, refused},
 };
 use crate::{
     sys::bpf::{self, Object},
@@ -104,5 +104,5 @@ fn open(path: &Path) -> Result<OwnedFd, EnforceError> {
 }
 
 fn failed(path: &Path, source: io::Error) -> EnforceError {
-    EnforceError::Pin { path: path.to_owned(), action: "looked at", source }
+    refused(path, "looked at", source)
 }

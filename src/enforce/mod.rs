@@ -3,6 +3,7 @@
 mod ask;
 mod bank;
 mod canary;
+mod drill;
 mod enrol;
 mod fill;
 mod foreign;
@@ -12,6 +13,7 @@ mod pins;
 mod proof;
 mod reader;
 mod seal;
+mod self_guard;
 
 use std::{io, path::PathBuf};
 
@@ -106,6 +108,12 @@ pub enum EnforceError {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// The self-guard keeps it from this program.
+    #[error("{}: the self-guard keeps it from every program but the enrolled one, which this is not", .path.display())]
+    Guarded {
+        /// The pin.
+        path: PathBuf,
     },
     /// Something of others lies among our pins.
     #[error("{}: this is not a pin of ours", .path.display())]

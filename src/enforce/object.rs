@@ -141,6 +141,11 @@ impl Loaded {
         shared.map(|(name, map)| (name.as_str(), map.as_fd()))
     }
 
+    /// Those, and the ones that belong to this process.
+    pub(super) fn all_maps(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.maps.values().map(OwnedFd::as_fd)
+    }
+
     /// Ids of the maps that hold the rules.
     pub fn map_ids(&self) -> Result<BTreeMap<String, u32>, EnforceError> {
         let control = self.map("control")?;

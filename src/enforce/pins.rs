@@ -60,6 +60,11 @@ impl Pins {
         Self { root, dir }
     }
 
+    /// The directory that holds the pins of every version.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Where they are.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -128,7 +133,7 @@ impl Pins {
         let path = self.dir.join(MAPS).join(name);
         match bpf::open_pin(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => create(),
-            Err(source) => Err(EnforceError::Pin { path, action: "opened", source }),
+            Err(source) => Err(refused(&path, "opened", source)),
             Ok(map) => checked(map, &path, shape),
         }
     }
@@ -136,19 +141,14 @@ impl Pins {
     /// A map that has to be there.
     fn pinned_map(&self, name: &str, shape: &MapSpec<'_>) -> Result<OwnedFd, EnforceError> {
         let path = self.dir.join(MAPS).join(name);
-        let map = bpf::open_pin(&path).map_err(|source| EnforceError::Pin {
-            path: path.clone(),
-            action: "opened",
-            source,
-        })?;
+        let map = bpf::open_pin(&path).map_err(|source| refused(&path, "opened", source))?;
         checked(map, &path, shape)
     }
 
     /// What enrols paths for the pinned programs.
     pub fn enrolment(&self) -> Result<Enrolment, EnforceError> {
         let path = self.dir.join(PROGRAMS).join(ENROL);
-        let program =
-            bpf::open_pin(&path).map_err(|source| EnforceError::Pin { path, action: "opened", source })?;
+        let program = bpf::open_pin(&path).map_err(|source| refused(&path, "opened", source))?;
         let shape = MapSpec {
             value_size: u32::try_from(size_of::<abi::Enrolled>()).unwrap_or(0),
             ..Bank::shape("control")
@@ -161,9 +161,13 @@ impl Pins {
         let path = self.dir.join(MAPS).join(LEDGER);
         match bpf::open_pin(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(EnforceError::Pin { path, action: "opened", source }),
+            Err(source) => Err(refused(&path, "opened", source)),
             Ok(map) => Ledger::new(&checked(map, &path, &Ledger::shape())?).map(Some),
         }
+    }
+
+    pub(super) fn ledger_map(&self) -> Result<OwnedFd, EnforceError> {
+        self.pinned_map(LEDGER, &Ledger::shape())
     }
 
     fn keep_ledger(&self) -> Result<(), EnforceError> {
@@ -255,6 +259,7 @@ impl Pins {
         // The kernel takes programs down some time after their last pin is gone; from here on they refuse nothing.
         if let Ok(Some(pinned)) = self.ours() {
             pinned.bank.control.mode.store(abi::MODE_OFF, Ordering::Release);
+            pinned.bank.disarm();
         }
         let strangers = foreign::strangers(&self.root, &self.dir)?;
         let mut removed = Vec::new();
@@ -324,11 +329,18 @@ fn tier_of(program_type: u32) -> Option<&'static Tier> {
 }
 
 fn remove(path: &Path) -> Result<(), EnforceError> {
-    fs::remove_file(path).map_err(|source| EnforceError::Pin {
-        path: path.to_owned(),
-        action: "removed",
-        source,
-    })
+    fs::remove_file(path).map_err(|source| refused(path, "removed", source))
+}
+
+/// What is refused with EPERM to a process that may make maps is refused by the self-guard.
+pub(super) fn refused(path: &Path, action: &'static str, source: io::Error) -> EnforceError {
+    let path = path.to_owned();
+    let bare = MapSpec { kind: bpf::kind::ARRAY, value_size: 4, max_entries: 1, ..Bank::shape("control") };
+    let bare = MapSpec { name: "aegis_trial", flags: 0, ..bare };
+    if source.raw_os_error() == Some(libc::EPERM) && bpf::map_create(&bare).is_ok() {
+        return EnforceError::Guarded { path };
+    }
+    EnforceError::Pin { path, action, source }
 }
 
 fn remove_dir(path: &Path) -> Result<(), EnforceError> {

@@ -11,6 +11,7 @@ use rustix::fs::StatVfsMountFlags;
 use super::{
     EnforceError, Enroller,
     canary::{Bird, Canaries, EXEC, PREPARE, TIDY, bird, work},
+    drill,
 };
 use crate::{abi, kernel::Kernel, plan::Identity, sys::process::Helper, tier::Hook};
 
@@ -79,7 +80,34 @@ impl Prover {
         })
     }
 
-    /// Puts each hook to the test. Takes microseconds a hook; nobody else is affected.
+    /// The process that handles the canaries, as the first pid namespace numbers it.
+    pub fn helper(&self) -> u32 {
+        self.helper.global_pid()
+    }
+
+    /// Puts those hooks to the test that only this process can, and only before it locks itself down. `me` is its id in
+    /// the first pid namespace.
+    pub fn drill(&self, control: &abi::Control, me: u32, hooks: &[&'static Hook]) -> Vec<HookProof> {
+        let operate = |hook: &Hook| drill::operate(hook.number, self.helper.pid(), &self.canaries.dir);
+        let proof = |hook: &&'static Hook| {
+            let before = operate(hook);
+            control.prover_tgid.store(me, Release);
+            control.prover_hook.store(hook.number, Release);
+            let with_rule = operate(hook);
+            control.prover_hook.store(abi::HOOK_NONE, Release);
+            control.prover_tgid.store(0, Release);
+            let outcome = match with_rule {
+                _ if before == libc::EPERM => Outcome::Inconclusive { errno: before },
+                libc::EPERM => Outcome::Refused,
+                same if same == before => Outcome::Passed,
+                errno => Outcome::Inconclusive { errno },
+            };
+            HookProof { hook: hook.name, outcome, at: SystemTime::now() }
+        };
+        hooks.iter().filter(|hook| drill::is_drilled(hook.number)).map(proof).collect()
+    }
+
+    /// Puts each hook to the test that the helper can. Takes microseconds a hook; nobody else is affected.
     pub fn prove(&mut self, control: &abi::Control, hooks: &[&'static Hook]) -> Vec<HookProof> {
         let mut proof = |hook: &'static Hook| {
             let test = u8::try_from(hook.number & !abi::HOOK_AGAIN).unwrap_or(0);
@@ -90,7 +118,7 @@ impl Prover {
             }
             HookProof { hook: hook.name, outcome, at: SystemTime::now() }
         };
-        hooks.iter().map(|hook| proof(hook)).collect()
+        hooks.iter().filter(|hook| !drill::is_drilled(hook.number)).map(|hook| proof(hook)).collect()
     }
 
     /// Does the operation without and with the canary rule. Without it may fail for another reason, such as a file

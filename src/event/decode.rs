@@ -45,6 +45,7 @@ pub fn decode(record: &[u8], clock: Clock, policy: impl Fn(u64) -> Option<String
     let data = record.get(size_of::<abi::Event>()..size)?;
     let (path, exe) = data.split_at_checked(path_len)?;
     let traced = matches!(event.hook, abi::HOOK_TRACE_OPEN | abi::HOOK_TRACE_EXEC);
+    let guard = event.op & abi::OP_GUARD != 0;
     let seen = |value: u32| (!traced).then_some(value);
     let decision = Decision {
         mode: match event.mode {
@@ -52,21 +53,24 @@ pub fn decode(record: &[u8], clock: Clock, policy: impl Fn(u64) -> Option<String
             _ => "audit",
         },
         operation: operation(event.op),
+        guarded: (guard && event.rule != 0).then_some(event.rule),
         hook: hook(event.hook)?,
         errno: event.error,
-        path: if traced {
+        path: if guard && path.is_empty() {
+            String::new()
+        } else if traced {
             escape(path.split(|byte| *byte == 0).next()?)
         } else {
             join(path, event.flags & abi::EVENT_PATH_CUT != 0)
         },
-        path_cut: event.flags & abi::EVENT_PATH_CUT != 0,
+        path_cut: event.flags & abi::EVENT_PATH_CUT != 0 && !(guard && path.is_empty()),
         too_deep: event.flags & abi::EVENT_TOO_DEEP != 0,
         unplaced: event.flags & abi::EVENT_UNPLACED != 0,
         leaves_scope: event.flags & abi::EVENT_WAY_OUT != 0,
         device: (!traced).then(|| format!("{}:{}", event.inode.dev >> 20, event.inode.dev & 0xf_ffff)),
         inode: (!traced).then_some(event.inode.ino),
         generation: seen(event.generation),
-        rule: event.rule,
+        rule: if guard { 0 } else { event.rule },
         policy_sha256: policy(event.policy_generation),
         policy_generation: event.policy_generation,
         pid: event.pid,
@@ -89,7 +93,8 @@ pub fn decode(record: &[u8], clock: Clock, policy: impl Fn(u64) -> Option<String
 }
 
 fn operation(bits: u32) -> String {
-    let names = [(abi::OP_READ, "read"), (abi::OP_WRITE, "write"), (abi::OP_EXEC, "exec")];
+    let names =
+        [(abi::OP_READ, "read"), (abi::OP_WRITE, "write"), (abi::OP_EXEC, "exec"), (abi::OP_GUARD, "guard")];
     let names = names.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name);
     names.collect::<Vec<_>>().join(",")
 }
@@ -195,6 +200,17 @@ mod tests {
         let decision = deny(b"a\n\xff\\\"\0", b"");
         assert_eq!(decision.path, "/a\\x0a\\xff\\\\\"");
         assert_eq!(decision.exe, None);
+    }
+
+    #[test]
+    fn the_self_guard_names_what_was_reached_for() {
+        let mut event: abi::Event = abi::read(&record(b"", b"kill\0bin\0")).expect("a record");
+        (event.op, event.rule, event.hook) = (abi::OP_GUARD, 77, abi::HOOK_BPF_MAP);
+        let Some(Event::Deny(decision)) = decoded(&[abi::bytes_of(&event), b"kill\0bin\0"].concat()) else {
+            panic!("not a deny")
+        };
+        assert_eq!((decision.operation.as_str(), decision.hook), ("guard", "bpf_map"));
+        assert_eq!((decision.guarded, decision.rule, decision.path.as_str()), (Some(77), 0, ""));
     }
 
     #[test]

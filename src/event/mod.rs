@@ -60,8 +60,12 @@ pub enum Event {
 pub struct Decision {
     /// Mode at the time of the decision.
     pub mode: &'static str,
-    /// `read`, `write`, `exec`, joined with `,`.
+    /// `read`, `write`, `exec`, joined with `,`; `guard` where the self-guard refused.
     pub operation: String,
+    /// What the self-guard kept: the id of a map or program (hooks `bpf_map`, `bpf_prog`), or a process; absent where the
+    /// path says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guarded: Option<u32>,
     /// The hook that decided.
     pub hook: &'static str,
     /// Error number that the process got; 0 when it passed.

@@ -48,6 +48,10 @@ pub fn text_line(line: &Line<'_>) -> String {
 fn decision_text(decision: &Decision) -> String {
     let Decision { operation, path, rule, pid, uid, comm, hook, policy_generation, .. } = decision;
     let exe = decision.exe.as_deref().unwrap_or("?");
+    if operation == "guard" {
+        let kept = decision.guarded.map(|kept| format!(" {kept}")).unwrap_or_default();
+        return format!("{operation}{kept} {path} pid={pid} uid={uid} comm={comm} exe={exe} hook={hook}");
+    }
     format!(
         "{operation} {path} rule={rule} policy={policy_generation} pid={pid} uid={uid} comm={comm} exe={exe} hook={hook}"
     )

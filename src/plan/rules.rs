@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// An inode as the kernel's hooks see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// Device and number.
     pub inode: abi::Inode,

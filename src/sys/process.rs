@@ -54,6 +54,11 @@ impl Helper {
         }
     }
 
+    /// Process id of the child, as this process numbers it.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// Process id of the child in the first pid namespace.
     pub fn global_pid(&self) -> u32 {
         self.global_pid
@@ -132,6 +137,21 @@ pub fn become_program(path: &Path) -> io::Error {
     // SAFETY: the strings and the lists, each ended by a null pointer, live until the call returns.
     unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
     io::Error::last_os_error()
+}
+
+/// Makes another file the one that this process is said to execute; `None` names no descriptor, and one argument is too
+/// much, so that the kernel refuses it in any case.
+pub fn set_executable(file: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    /// `include/uapi/linux/prctl.h`
+    const PR_SET_MM_EXE_FILE: libc::c_ulong = 13;
+    let fd = file.map_or(libc::c_ulong::MAX, |file| libc::c_ulong::try_from(file.as_raw_fd()).unwrap_or(0));
+    let none: libc::c_ulong = 0;
+    let surplus = libc::c_ulong::from(file.is_none());
+    // SAFETY: numbers alone; the kernel looks at no memory of ours.
+    match unsafe { libc::prctl(libc::PR_SET_MM, PR_SET_MM_EXE_FILE, fd, none, surplus) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Ids of the active LSMs (`lsm_list_modules(2)`, kernel v6.8, `ad4aff9ec25f`).

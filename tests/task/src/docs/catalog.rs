@@ -18,7 +18,20 @@ reports: where that is more than it promises, it has happened to see the path.
 ";
 
 /// Claims that no way shows, and why.
-const UNTRIED: [(&str, &str); 1] = [("file.flags_compat", "the program that goes the ways is a 64-bit one")];
+const UNTRIED: [(&str, &str); 9] = [
+    ("file.flags_compat", "the program that goes the ways is a 64-bit one"),
+    ("guard.bpf", "it is no way to a file; the check `guard.bpf` shows it"),
+    ("guard.pins", "it is no way to a file; the check `guard.pins` shows it"),
+    ("guard.mounts", "it is no way to a file; the check `guard.mounts` shows it"),
+    ("guard.trace", "it is no way to a file; the check `guard.trace` shows it"),
+    ("guard.signal", "it is no way to a file; the check `guard.signal` shows it"),
+    ("guard.binary", "it is no way to a file; the check `guard.binary` shows it"),
+    (
+        "guard.ended",
+        "it is no way to a file; the check `guard.outlives-the-agent` ends it by a resource limit",
+    ),
+    ("guard.kernel", "it is no way to a file, and the end of any check"),
+];
 
 pub(super) fn text(contracts: &Contracts, ways: &[Scenario]) -> String {
     let mut out = HEAD.to_owned();

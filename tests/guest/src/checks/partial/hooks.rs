@@ -45,7 +45,7 @@ pub(super) struct Hook {
     pub(super) carries: &'static [String],
 }
 
-/// All of them. Data that cannot be read has none, which the check of the whole set finds.
+/// All of them, but for the self-guard's own, which decide about no file: the row `guard` is about these. Data that cannot be read has none, which the check of the whole set finds.
 pub(super) fn all() -> Vec<Hook> {
     static READ: OnceLock<[Vec<Entry>; 2]> = OnceLock::new();
     let [enforcing, observing] = READ.get_or_init(|| [ENFORCING, OBSERVING].map(entries));
@@ -55,7 +55,8 @@ pub(super) fn all() -> Vec<Hook> {
         bare: entry.bare,
         carries: &entry.carries,
     };
-    let enforcing = enforcing.iter().map(|entry| hook(entry, need(entry)));
+    let decides = |entry: &&Entry| entry.need.as_deref() != Some("guard");
+    let enforcing = enforcing.iter().filter(decides).map(|entry| hook(entry, need(entry)));
     enforcing.chain(observing.iter().map(|entry| hook(entry, Need::Observes))).collect()
 }
 

@@ -16,7 +16,11 @@ const MAP_UPDATE_ELEM: i32 = 2;
 const MAP_DELETE_ELEM: i32 = 3;
 const OBJ_PIN: i32 = 6;
 const OBJ_GET: i32 = 7;
+const PROG_GET_NEXT_ID: i32 = 11;
+const MAP_GET_NEXT_ID: i32 = 12;
+const PROG_GET_FD_BY_ID: i32 = 13;
 const MAP_GET_FD_BY_ID: i32 = 14;
+const LINK_DETACH: i32 = 34;
 const HASH: u32 = 1;
 
 /// As long as any kernel's `union bpf_attr`; the words behind what a command takes are zero.
@@ -48,6 +52,64 @@ pub(crate) fn open(path: &str) -> io::Result<OwnedFd> {
     let mut attr = Attr::default();
     attr[0] = path.as_ptr() as u64;
     opened(call(OBJ_GET, &mut attr)?)
+}
+
+/// What the kernel numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Map,
+    Program,
+}
+
+/// Opens everything of a kind by its id, and stops at the first refusal. What is gone by then is none.
+pub(crate) fn every(kind: Kind) -> io::Result<()> {
+    let (next, open) = match kind {
+        Kind::Map => (MAP_GET_NEXT_ID, MAP_GET_FD_BY_ID),
+        Kind::Program => (PROG_GET_NEXT_ID, PROG_GET_FD_BY_ID),
+    };
+    let gone = |error: &io::Error| error.raw_os_error() == Some(libc::ENOENT);
+    let mut id = 0;
+    loop {
+        let mut attr = Attr::default();
+        attr[0] = pair(id, 0);
+        match call(next, &mut attr) {
+            Err(error) if gone(&error) => return Ok(()),
+            other => other?,
+        };
+        id = u32::try_from(attr[0] >> 32).map_err(io::Error::other)?;
+        let mut attr = Attr::default();
+        attr[0] = pair(id, 0);
+        match call(open, &mut attr).and_then(opened) {
+            Err(error) if gone(&error) => {}
+            other => drop(other?),
+        }
+    }
+}
+
+/// Ends what a link does.
+pub(crate) fn detach(link: &OwnedFd) -> io::Result<()> {
+    let mut attr = Attr::default();
+    attr[0] = number(link);
+    call(LINK_DETACH, &mut attr).map(drop)
+}
+
+/// Makes another file the one that this process is said to execute (`PR_SET_MM_EXE_FILE`).
+pub(crate) fn set_executable(file: &fs::File) -> io::Result<()> {
+    const EXE_FILE: libc::c_ulong = 13;
+    let none: libc::c_ulong = 0;
+    // SAFETY: numbers alone.
+    match unsafe {
+        libc::prctl(
+            libc::PR_SET_MM,
+            EXE_FILE,
+            libc::c_ulong::from(file.as_raw_fd().unsigned_abs()),
+            none,
+            none,
+        )
+    } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Pins an object.

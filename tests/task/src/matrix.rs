@@ -57,7 +57,7 @@ const PLAIN: Template = Template {
 const ENFORCE: Template =
     Template { checks: "enforce", modules: &["overlay", "loop", "xfs", "btrfs"], disks: true, ..PLAIN };
 
-const TEMPLATES: [Template; 15] = [
+const TEMPLATES: &[Template] = &[
     Template { name: "lsm", on: WHOLE_SURFACE, ..ENFORCE },
     Template { name: "no-lsm", on: WHOLE_SURFACE, lsm: LSM_WITHOUT_BPF, ..ENFORCE },
     Template { name: "trace", checks: "trace", ..ENFORCE },
@@ -67,6 +67,15 @@ const TEMPLATES: [Template; 15] = [
         name: "operate-no-lsm",
         on: On::Daily(&["5.10"]),
         checks: "operate",
+        lsm: LSM_WITHOUT_BPF,
+        ..PLAIN
+    },
+    // The self-guard.
+    Template { name: "guard", on: On::Daily(&["6.12"]), checks: "guard", ..PLAIN },
+    Template {
+        name: "guard-no-lsm",
+        on: On::Daily(&["5.10"]),
+        checks: "guard",
         lsm: LSM_WITHOUT_BPF,
         ..PLAIN
     },
@@ -202,6 +211,7 @@ mod tests {
                 "5.10/no-lsm",
                 "5.10/trace",
                 "5.10/operate-no-lsm",
+                "5.10/guard-no-lsm",
                 "6.1/lsm",
                 "6.1/no-lsm",
                 "6.1/trace",
@@ -209,6 +219,7 @@ mod tests {
                 "6.12/no-lsm",
                 "6.12/trace",
                 "6.12/operate",
+                "6.12/guard",
                 "newest-1/trace",
                 "newest-1/failures-no-lsm",
                 "newest/lsm",
@@ -232,8 +243,8 @@ mod tests {
         assert_eq!(meant("lsm"), 5);
         assert_eq!(meant("partial"), 5);
         assert_eq!(meant("6.12/lsm"), 1);
-        assert_eq!(meant("6.1"), 9);
-        assert_eq!(meant("newest"), 15);
+        assert_eq!(meant("6.1"), 11);
+        assert_eq!(meant("newest"), 17);
         assert_eq!(meant("9.9/rig"), 1);
         assert_eq!(meant("6"), 0);
     }

@@ -7,6 +7,7 @@ mod enforce;
 mod failures;
 mod filesystems;
 mod glass;
+mod guard;
 mod ledger;
 mod life;
 mod load;
@@ -94,6 +95,7 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
             ]
             .concat(),
         ),
+        "guard" => Some([smoke::CHECKS.as_slice(), &guard::CHECKS].concat()),
         "partial" => Some([smoke::CHECKS.as_slice(), &partial::checks()].concat()),
         "failures" => Some([smoke::CHECKS.to_vec(), failures::checks()].concat()),
         "swaps" => Some(load::SWAPS.to_vec()),

@@ -183,7 +183,14 @@ pub(super) const TRACE: [Attempt; 5] = [
     Attempt {
         name: "write the memory",
         hook: "ptrace_access_check",
-        run: |it| File::options().write(true).open(format!("/proc/{}/mem", it.pid)).map(drop),
+        run: |it| {
+            let opened = File::options().write(true).open(format!("/proc/{}/mem", it.pid));
+            // The kernel has a word of its own for it (mm_access, kernel/fork.c).
+            opened.map(drop).map_err(|error| match error.raw_os_error() {
+                Some(libc::EACCES) => io::Error::from_raw_os_error(libc::EPERM),
+                _ => error,
+            })
+        },
     },
     Attempt {
         name: "take a descriptor",
@@ -257,7 +264,9 @@ pub(super) fn harmless(it: &Target) -> io::Result<()> {
     bpf::pin(&bpf::hash(4, 4)?, &pin)?;
     drop(bpf::open(&pin)?);
     fs::remove_file(&pin)?;
-    over("/mnt")?;
+    let mine = "/tmp/guard-mine";
+    fs::create_dir_all(mine)?;
+    over(mine)?;
     // A copy of the mount that goes its own way.
     let copy = "/tmp/guard-copy";
     fs::create_dir_all(copy)?;
@@ -265,9 +274,9 @@ pub(super) fn harmless(it: &Target) -> io::Result<()> {
     mount_change(copy, MountPropagationFlags::PRIVATE)?;
     unmount(copy, UnmountFlags::empty())?;
     nix::sys::prctl::set_name(c"guest")?;
-    match killer::run("/bin/true", &[], usize::MAX)? {
+    match killer::run("/bin/busybox", &["true"], usize::MAX)? {
         End::Exited(0) => File::open(AGENT).map(drop),
-        other => Err(io::Error::other(format!("/bin/true under a tracer: {other:?}"))),
+        other => Err(io::Error::other(format!("busybox under a tracer: {other:?}"))),
     }
 }
 
@@ -284,7 +293,7 @@ fn over(path: &str) -> io::Result<()> {
 fn elsewhere(command: &str) -> io::Result<()> {
     let flags = MountPropagationFlags::SHARED | MountPropagationFlags::REC;
     mount_change("/sys", flags)?;
-    let script = format!("unshare -m --propagation unchanged {command} 2>&1");
+    let script = format!("unshare -m --propagation shared {command} 2>&1");
     let output = std::process::Command::new("/bin/sh").args(["-c", &script]).output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {

@@ -75,7 +75,22 @@ fn unit_text() -> io::Result<Option<String>> {
     Ok(Some(text))
 }
 
-/// Settings that keep programs from being loaded or pinned, with what is wrong about each.
+/// Settings that hide files or put others in their place: a path of a policy, which is looked up from within the service,
+/// would then mean another file than it does to everybody else.
+const HIDING: [(&str, &str); 9] = [
+    ("PrivateTmp", "/tmp"),
+    ("PrivateDevices", "/dev"),
+    ("ProtectHome", "/home and /root"),
+    ("ProtectKernelModules", "/usr/lib/modules"),
+    ("ProtectKernelLogs", "/dev/kmsg"),
+    ("PrivateNetwork", "/sys"),
+    ("ProtectProc", "/proc"),
+    ("ProcSubset", "/proc"),
+    // Unless that of everybody else is put back.
+    ("ProtectControlGroups", "/proc"),
+];
+
+/// Settings that keep programs from being loaded or pinned, or files from being found, with what is wrong about each.
 fn faults(unit: &str) -> Vec<String> {
     let value = |key: &str| {
         let lines = unit.lines().rev().map(str::trim);
@@ -93,8 +108,15 @@ fn faults(unit: &str) -> Vec<String> {
             found.push(format!("{key}=yes: {why}"));
         }
     }
-    if value("ProcSubset") == Some("pid") {
-        found.push("ProcSubset=pid: the kernel's settings cannot be read".to_owned());
+    let put_back = unit.lines().any(|line| line.trim() == "BindPaths=/proc");
+    for (key, place) in HIDING {
+        if key == "ProtectControlGroups" && put_back {
+            continue;
+        }
+        let harmless = ["no", "false", "off", "0", "read-only", "default", "all"];
+        if let Some(value) = value(key).filter(|value| !value.is_empty() && !harmless.contains(value)) {
+            found.push(format!("{key}={value}: in {place} the policy would name other files"));
+        }
     }
     let filters: Vec<&str> =
         unit.lines().filter_map(|line| line.trim().strip_prefix("SystemCallFilter=")).collect();
@@ -156,11 +178,20 @@ mod tests {
             ("SystemCallFilter=@system-service", "bpf is not among"),
             ("PrivateBPF=yes", "hides the pins"),
             ("PrivateUsers = yes\nPrivateUsers=true", "user namespace"),
-            ("ProcSubset=pid", "cannot be read"),
+            ("ProcSubset=pid", "/proc the policy would name other files"),
+            ("ProtectProc=invisible", "/proc the policy"),
+            ("ProtectControlGroups=yes", "/proc the policy"),
+            ("PrivateTmp=disconnected", "/tmp the policy"),
+            ("ProtectHome=tmpfs", "/home and /root the policy"),
         ] {
             let found = faults(&format!("[Service]\n{bad}\n"));
             assert!(found.len() == 1 && found[0].contains(word), "{bad}: {found:?}");
         }
+        assert_eq!(
+            faults("[Service]\nProtectHome=read-only\nProtectProc=default\nPrivateTmp=\n"),
+            Vec::<String>::new()
+        );
+        assert_eq!(faults(include_str!("../../../../dist/systemd/aegisbpf.service")), Vec::<String>::new());
         // A drop-in comes last, and counts.
         assert!(faults("ProtectKernelTunables=yes\n[Service]\nProtectKernelTunables=no\n").is_empty());
     }

@@ -1,7 +1,7 @@
 //! PID 1: mounts, loads the modules, starts what this boot is for, reaps orphans until it ends, powers off.
 
 use crate::boot::Boot;
-use crate::{mounts, report};
+use crate::{image, mounts, report};
 use guest::{Line, MODULE_LIST, PARAM_ROW, PARAM_SHELL, RECORD_MARK, RUN_FILE};
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 use rustix::system::{RebootCommand, finit_module, reboot, sethostname};
@@ -21,6 +21,13 @@ enum Job {
 pub(crate) fn main() -> ExitCode {
     let mut faults = mounts::proc();
     let boot = Boot::read().unwrap_or_default();
+    if image::is_there() {
+        // Nothing is there yet to report to: the console takes it, and the row fails for want of an end.
+        let fault = image::hand_over();
+        eprintln!("the image could not be made the root: {fault}");
+        let _ = reboot(RebootCommand::PowerOff);
+        return ExitCode::FAILURE;
+    }
     faults.extend(mounts::rest(&boot));
     report::report_panics("init");
     faults.extend(mounts::unknown(&boot).into_iter().map(|name| format!("no mount is called '{name}'")));
@@ -31,6 +38,16 @@ pub(crate) fn main() -> ExitCode {
     }
     if let Err(fault) = start(&boot) {
         report::send(&Line::Fail { id: "init".into(), detail: fault.to_string() });
+    }
+    let _ = reboot(RebootCommand::PowerOff);
+    ExitCode::FAILURE
+}
+
+/// What `main` does once everything is set up, under another init that has done so.
+pub(crate) fn hosted() -> ExitCode {
+    report::report_panics("hosted");
+    if let Err(fault) = start(&Boot::read().unwrap_or_default()) {
+        report::send(&Line::Fail { id: "hosted".into(), detail: fault.to_string() });
     }
     let _ = reboot(RebootCommand::PowerOff);
     ExitCode::FAILURE

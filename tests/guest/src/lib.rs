@@ -11,6 +11,8 @@ use std::fmt;
 pub const MODULE_LIST: &str = "/modules/list";
 /// The command of a boot that runs one command, for `sh -c`.
 pub const RUN_FILE: &str = "/etc/aegis-run";
+/// Where a whole system lies in the initramfs, when the boot is to hand over to one.
+pub const IMAGE: &str = "/image";
 /// The agent under test.
 pub const AGENT: &str = "/sbin/aegisbpf";
 /// A program that needs its loader and the C library, both from the host of the VM.

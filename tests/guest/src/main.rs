@@ -13,6 +13,7 @@ mod checks;
 mod enter;
 mod files;
 mod filter;
+mod image;
 mod init;
 mod injector;
 mod killer;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
         ["row", name] => row::main(name),
+        ["hosted"] => init::hosted(),
         ["enter", rest @ ..] => enter::main(rest),
         ["filtered", rest @ ..] => filter::main(rest),
         ["way", id, dir] => ways::main(id, dir),

@@ -58,12 +58,28 @@ impl Apt {
         Ok(file.path())
     }
 
+    /// Downloads packages and all that they depend on into `directory`; their files.
+    pub(crate) fn download_all(&self, packages: &[&str], directory: &Path) -> Result<Vec<PathBuf>> {
+        fs::create_dir_all(directory.join("partial"))?;
+        let mut command = self.command("apt-get");
+        command.arg("-o").arg(format!("Dir::Cache::Archives={}", directory.display()));
+        command.args(["-q", "-y", "--no-install-recommends", "--download-only", "install"]).args(packages);
+        run(&mut command)?;
+        let mut files = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            files.push(entry?.path());
+        }
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "deb"));
+        files.sort();
+        Ok(files)
+    }
+
     fn command(&self, program: &str) -> Command {
         let file = |name: &str| self.root.join(name).display().to_string();
         let options = [
             format!("Dir::Etc::SourceList={}", file("sources.list")),
             "Dir::Etc::SourceParts=-".to_owned(),
-            // Pins of the host must not choose our kernels.
+            // Pins of the host must not choose what is booted.
             format!("Dir::Etc::Preferences={}", file("preferences")),
             format!("Dir::Etc::PreferencesParts={}", file("preferences.d")),
             format!("Dir::State::Lists={}", file("lists")),
@@ -91,7 +107,7 @@ fn run(command: &mut Command) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     let status = command.stdout(std::io::stderr()).status();
     let status =
-        status.with_context(|| format!("cannot start {program} (kernels for the VMs come through apt)"))?;
+        status.with_context(|| format!("cannot start {program} (what the VMs boot comes through apt)"))?;
     if !status.success() {
         bail!("{program} ended with {status}");
     }

@@ -2,6 +2,7 @@
 //! nothing is left behind however a run ends.
 
 use crate::cpio::Cpio;
+use crate::image;
 use crate::modules::Module;
 use anyhow::{Context as _, Result, bail};
 use guest::{AGENT, DYNAMIC_TRUE, MODULE_LIST, RUN_FILE};
@@ -51,6 +52,8 @@ pub(crate) struct Content<'a> {
     pub(crate) modules: &'a [Module],
     /// A command for the shell, instead of a row of checks.
     pub(crate) run: Option<&'a str>,
+    /// The archive of a whole system that this boot hands over to.
+    pub(crate) image: Option<&'a Path>,
 }
 
 /// A finished initramfs.
@@ -90,6 +93,14 @@ impl Initramfs {
         }
         add_modules(&mut cpio, content.modules);
         let mut file = File::from(memfd_create("initramfs", MemfdFlags::CLOEXEC)?);
+        if let Some(image) = content.image {
+            // The kernel unpacks one archive after the other.
+            file.write_all(&read(image)?)?;
+            let (guest, agent, busybox) = (read(content.guest)?, read(content.agent)?, busybox()?);
+            let programs =
+                [("init", &guest[..]), ("usr/sbin/aegisbpf", &agent), ("usr/bin/busybox", &busybox)];
+            image::furnish(&mut cpio, &programs, content.run)?;
+        }
         file.write_all(&cpio.finish())?;
         Ok(Self(file))
     }

@@ -1,6 +1,7 @@
 //! The kernels of the VMs: which ones, and how they get into the cache.
 
 use crate::apt::Apt;
+use crate::image;
 use crate::paths;
 use crate::release::Release;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -10,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// So long a kernel is used without asking the archive whether there is a newer one.
-const FRESH: Duration = Duration::from_hours(7 * 24);
+/// So long what is in the cache is used without asking the archive whether there is something newer.
+pub(crate) const FRESH: Duration = Duration::from_hours(7 * 24);
 /// Where the series that no suite is fixed for come from.
 const MOVING_SUITE: &str = "trixie-backports";
 /// The long-term series, and the suite that carries each.
@@ -137,6 +138,11 @@ impl Store {
         }
     }
 
+    /// The archive of a whole system.
+    pub(crate) fn image(&self) -> Result<PathBuf> {
+        image::archive(&self.cache)
+    }
+
     /// The file that remembers what a selector stood for; its age is the age of that knowledge.
     fn pick(&self, selector: &Selector) -> PathBuf {
         self.cache.join("kernels").join(format!("{}.pick", selector.name()))
@@ -222,7 +228,8 @@ fn image_in(directory: &Path) -> Option<PathBuf> {
     files.find(|file| file.file_name().to_string_lossy().starts_with("vmlinuz")).map(|file| file.path())
 }
 
-fn unpack(package: &Path, tree: &Path) -> Result<()> {
+/// Unpacks a package without running anything of it.
+pub(crate) fn unpack(package: &Path, tree: &Path) -> Result<()> {
     let status = Command::new("dpkg-deb").args([OsStr::new("-x"), package.as_ref(), tree.as_ref()]).status();
     let status = status.context("cannot start dpkg-deb")?;
     if !status.success() {
@@ -231,7 +238,8 @@ fn unpack(package: &Path, tree: &Path) -> Result<()> {
     Ok(())
 }
 
-fn remove(directory: &Path) -> Result<()> {
+/// Removes a directory, if it is there.
+pub(crate) fn remove(directory: &Path) -> Result<()> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),

@@ -14,6 +14,7 @@ mod disks;
 mod docs;
 mod failures;
 mod fleet;
+mod image;
 mod initramfs;
 mod kernels;
 mod man;

@@ -19,6 +19,7 @@ enum On {
 }
 
 /// A row before it meets a kernel.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 struct Template {
     /// The part of the row's name behind the kernel.
     name: &'static str,
@@ -34,6 +35,7 @@ struct Template {
     memory_mib: u32,
     smp: u32,
     counted: bool,
+    image: bool,
     reboots: bool,
 }
 
@@ -50,6 +52,7 @@ const PLAIN: Template = Template {
     memory_mib: 1536,
     smp: 2,
     counted: false,
+    image: false,
     reboots: false,
 };
 
@@ -163,6 +166,7 @@ fn row(kernel: &Selector, template: &Template) -> Option<Row> {
         memory_mib: template.memory_mib,
         smp: template.smp,
         counted: template.counted,
+        image: template.image,
         reboots: template.reboots,
         run: None,
     };

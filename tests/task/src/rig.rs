@@ -4,7 +4,7 @@ use crate::accel;
 use crate::artifacts;
 use crate::disks::{self, Disk};
 use crate::initramfs::{Content, Initramfs};
-use crate::kernels::Kernel;
+use crate::kernels::{Kernel, Store};
 use crate::modules;
 use crate::paths::{self, MUSL};
 use crate::vm::{self, Accel, Machine};
@@ -19,6 +19,7 @@ pub(crate) const LSM_WITHOUT_BPF: &str = "lockdown,capability,landlock,yama,appa
 
 /// How one VM differs from another.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Setup {
     /// Names the VM's log.
     pub(crate) name: String,
@@ -31,6 +32,8 @@ pub(crate) struct Setup {
     pub(crate) smp: u32,
     /// Whether the guest's clock counts instructions: figures repeat, and one processor is all there is.
     pub(crate) counted: bool,
+    /// Boot a whole system, with systemd as init, and run there what is to be run.
+    pub(crate) image: bool,
     /// Whether a reboot boots it again, with the disks as they are then.
     pub(crate) reboots: bool,
     /// A command for the shell, instead of a row of checks.
@@ -80,7 +83,14 @@ impl Rig {
         let modules = modules::closure(&kernel.modules(), &setup.modules, drivers)?;
         let disks = if setup.disks { disks::make()? } else { Vec::new() };
         let run = setup.run.as_deref();
-        let content = Content { guest: &self.guest, agent: &self.agent, modules: &modules, run };
+        let image = if setup.image { Some(Store::open()?.image()?) } else { None };
+        let content = Content {
+            guest: &self.guest,
+            agent: &self.agent,
+            modules: &modules,
+            run,
+            image: image.as_deref(),
+        };
         let initramfs = Initramfs::build(&content)?;
         let machine = Machine {
             image: kernel.image(),

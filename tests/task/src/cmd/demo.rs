@@ -92,6 +92,7 @@ fn in_vm(agent: &Path, out: &mut dyn Write) -> Result<i32> {
         memory_mib: 1536,
         smp: 2,
         counted: false,
+        image: false,
         reboots: false,
         run: Some(format!("{plain}{} demo", guest::AGENT)),
     };

@@ -42,6 +42,9 @@ pub(crate) struct Args {
     /// Give it a disk with ext4, one with xfs and one with btrfs (in this order vda, vdb and vdc)
     #[arg(long, requires = "one")]
     disks: bool,
+    /// Boot a whole Debian with systemd as init; what is in dist/ lies in /root/dist
+    #[arg(long, requires = "one")]
+    image: bool,
     /// Leave this mount out, for example bpffs
     #[arg(long, requires = "one", value_name = "NAME")]
     nomount: Vec<String>,
@@ -163,6 +166,7 @@ fn setup(args: &Args) -> Setup {
         memory_mib: args.memory,
         smp: args.smp,
         counted: args.counted,
+        image: args.image,
         reboots: false,
         run: args.run.clone(),
     }

@@ -1,0 +1,174 @@
+//! The image of a whole system: Debian's own packages with systemd as its init, for what a kernel and a static binary
+//! cannot show. Nothing of a package is run while it is made, so it needs no root, and no disk holds it: it is one more
+//! archive in front of the initramfs, with all its files below [`guest::IMAGE`].
+
+use crate::apt::Apt;
+use crate::cpio::Cpio;
+use crate::kernels;
+use crate::paths;
+use anyhow::{Context as _, Result};
+use guest::{IMAGE, RUN_FILE};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+const SUITE: &str = "trixie";
+/// With all that they depend on.
+const PACKAGES: [&str; 9] =
+    ["base-files", "base-passwd", "coreutils", "dash", "findutils", "grep", "mount", "sed", "systemd"];
+/// A third of the bytes, and nothing that a test looks at.
+const LEFT_OUT: [&str; 6] = [
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/share/info",
+    "usr/share/perl5",
+    "usr/share/lintian",
+];
+
+/// What base-passwd would make of its files.
+const PASSWD: [(&str, &str); 2] = [
+    ("etc/passwd", "usr/share/base-passwd/passwd.master"),
+    ("etc/group", "usr/share/base-passwd/group.master"),
+];
+
+/// What an operator or an installer would have settled. Units of Debian that do nothing for a test are masked, because an
+/// emulated processor takes seconds for them.
+const SETTLED: [(&str, &str); 5] = [
+    ("etc/fstab", ""),
+    ("etc/hostname", "guest\n"),
+    // Not the first boot: nothing is asked on the console.
+    ("etc/machine-id", "0123456789abcdef0123456789abcdef\n"),
+    ("etc/systemd/system/checks.target", include_str!("../image/checks.target")),
+    ("etc/systemd/system/checks.service", include_str!("../image/checks.service")),
+];
+const MASKED: [&str; 15] = [
+    "dev-hugepages.mount",
+    "dev-mqueue.mount",
+    "kmod-static-nodes.service",
+    "ldconfig.service",
+    "proc-sys-fs-binfmt_misc.automount",
+    "sys-fs-fuse-connections.mount",
+    "sys-kernel-config.mount",
+    "systemd-binfmt.service",
+    "systemd-firstboot.service",
+    "systemd-hibernate-clear.service",
+    "systemd-journal-catalog-update.service",
+    "systemd-modules-load.service",
+    "systemd-random-seed.service",
+    "systemd-tmpfiles-setup-dev.service",
+    "systemd-update-done.service",
+];
+
+/// What of the tree is there to be installed, below `/root`.
+const DIST: &str = "dist";
+
+/// The archive, from the cache while that is fresh; else made anew; else, with a note, the last one.
+pub(crate) fn archive(cache: &Path) -> Result<PathBuf> {
+    let directory = cache.join("images");
+    let (made, recipe) = (directory.join(format!("{SUITE}.cpio")), directory.join(format!("{SUITE}.recipe")));
+    let same = fs::read_to_string(&recipe).is_ok_and(|text| text == recipe_text());
+    let age =
+        fs::metadata(&made).and_then(|file| file.modified()).map(|time| time.elapsed().unwrap_or_default());
+    let last = age.ok().filter(|_| same);
+    if last.is_some_and(|age| age < kernels::FRESH) {
+        return Ok(made);
+    }
+    match (make(cache, &directory, &made), last) {
+        (Ok(()), _) => fs::write(recipe, recipe_text())?,
+        (Err(error), Some(_)) => {
+            eprintln!("note: the image of Debian {SUITE} stays as it is in the cache: {error:#}");
+        }
+        (Err(error), None) => return Err(error.context(format!("no image of Debian {SUITE} can be had"))),
+    }
+    Ok(made)
+}
+
+/// What decides what the archive holds, but for the versions that the suite has.
+fn recipe_text() -> String {
+    format!("{PACKAGES:?}\n{LEFT_OUT:?}\n")
+}
+
+fn make(cache: &Path, directory: &Path, made: &Path) -> Result<()> {
+    eprintln!("making the image of Debian {SUITE} for the VMs");
+    let stage = directory.join(".stage");
+    kernels::remove(&stage)?;
+    let tree = stage.join("tree");
+    fs::create_dir_all(&tree)?;
+    let mut files = Apt::update(cache, SUITE)?.download_all(&PACKAGES, &stage.join("archives"))?;
+    // The links from /bin to /usr/bin and the like come first: they are in this one.
+    files.sort_by_key(|file| !is_package(file, "base-files"));
+    for file in &files {
+        kernels::unpack(file, &tree)?;
+    }
+    for (path, master) in PASSWD {
+        fs::copy(tree.join(master), tree.join(path)).with_context(|| master.to_owned())?;
+    }
+    let mut cpio = Cpio::default();
+    cpio.directory(&inside(""), 0o755);
+    add(&mut cpio, &tree, "", "")?;
+    let new = stage.join("new.cpio");
+    fs::write(&new, cpio.finish())?;
+    fs::rename(new, made)?;
+    kernels::remove(&stage)
+}
+
+fn is_package(file: &Path, name: &str) -> bool {
+    let file = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    file.split_once('_').is_some_and(|(package, _)| package == name)
+}
+
+/// A path of the image as a path of the initramfs.
+fn inside(path: &str) -> String {
+    format!("{IMAGE}/{}", path.trim_start_matches('/')).trim_matches('/').to_owned()
+}
+
+/// Adds what lies below a directory, in a fixed order, at `to` in the image.
+fn add(cpio: &mut Cpio, directory: &Path, to: &str, below: &str) -> Result<()> {
+    let here = directory.join(below);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&here).with_context(|| here.display().to_string())? {
+        let name = entry?.file_name();
+        names.push(name.to_str().with_context(|| format!("{}: not UTF-8", name.display()))?.to_owned());
+    }
+    names.sort();
+    for name in names {
+        let path = if below.is_empty() { name } else { format!("{below}/{name}") };
+        if LEFT_OUT.contains(&path.as_str()) {
+            continue;
+        }
+        let (file, there) = (directory.join(&path), inside(&format!("{to}{path}")));
+        let data = fs::symlink_metadata(&file)?;
+        let mode = data.permissions().mode() & 0o7777;
+        if data.is_dir() {
+            cpio.directory(&there, mode);
+            add(cpio, directory, to, &path)?;
+        } else if data.is_symlink() {
+            let target = fs::read_link(&file)?;
+            cpio.symlink(&there, target.to_str().with_context(|| format!("{path}: not UTF-8"))?);
+        } else {
+            cpio.file(&there, mode, &fs::read(&file).with_context(|| path.clone())?);
+        }
+    }
+    Ok(())
+}
+
+/// What a boot of the image takes with it beside the packages: the settings, the guest, the agent, busybox, and what is
+/// to be installed.
+pub(crate) fn furnish(cpio: &mut Cpio, programs: &[(&str, &[u8])], run: Option<&str>) -> Result<()> {
+    for (path, text) in SETTLED {
+        cpio.file(&inside(path), 0o644, text.as_bytes());
+    }
+    cpio.symlink(&inside("etc/systemd/system/default.target"), "checks.target");
+    for unit in MASKED {
+        cpio.symlink(&inside(&format!("etc/systemd/system/{unit}")), "/dev/null");
+    }
+    for (path, bytes) in programs {
+        cpio.file(&inside(path), 0o755, bytes);
+    }
+    if let Some(run) = run {
+        cpio.file(&inside(RUN_FILE), 0o644, format!("{run}\n").as_bytes());
+    }
+    cpio.directory(&inside("root/dist"), 0o755);
+    add(cpio, &paths::root()?.join(DIST), "root/dist/", "")
+}

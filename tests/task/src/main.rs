@@ -28,6 +28,7 @@ mod rig;
 mod row;
 mod single;
 mod tally;
+mod unit;
 mod vm;
 
 use clap::{Parser, Subcommand};

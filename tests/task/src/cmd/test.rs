@@ -6,6 +6,7 @@ use crate::browser;
 use crate::cmd::vm;
 use crate::paths::{MUSL, release_binary};
 use crate::tally::{Tally, run};
+use crate::unit;
 use anyhow::{Context as _, Result, bail};
 use std::fs;
 use std::path::Path;
@@ -29,6 +30,7 @@ pub(crate) fn main() -> Result<ExitCode> {
         tally.step(&format!("one static file for {target}"), || static_file(&binary));
     }
     let agent = release_binary(MUSL, "aegisbpf")?;
+    tally.step("the unit before this host's systemd", || unit::look(&agent));
     tally.counted("matrix of kernels", || vm::whole_matrix(&agent));
     tally.step("demo on this host", || demo::check_host(&agent));
     tally.step("demo in a VM", || demo::check_vm(&agent));

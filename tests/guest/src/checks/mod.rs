@@ -19,6 +19,7 @@ mod rig;
 mod signed;
 mod smoke;
 mod surface;
+mod unit;
 mod vectors;
 mod verifier;
 
@@ -98,6 +99,7 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
         "guard" => Some([smoke::CHECKS.as_slice(), &guard::CHECKS].concat()),
         "partial" => Some([smoke::CHECKS.as_slice(), &partial::checks()].concat()),
         "failures" => Some([smoke::CHECKS.to_vec(), failures::checks()].concat()),
+        "systemd" => Some(unit::checks()),
         "swaps" => Some(load::SWAPS.to_vec()),
         "off" => Some(boots::OFF.to_vec()),
         "audit" => Some(boots::AUDIT.to_vec()),

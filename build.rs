@@ -21,7 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     bpf::compile("bpf-tracepoint/trace.bpf.c", &out.join("trace.o"))?;
     bpf::compile("bpf-lsm/layout.bpf.c", &out.join("layout.o"))?;
     abi::generate(&out.join("layout.o"), &out.join("abi.rs"))?;
-    seccomp::generate("src/confine/calls.toml", &out.join("seccomp.rs"))?;
+    let lists = [("AGENT", "src/confine/calls.toml"), ("HELPER", "src/confine/helper.toml")];
+    seccomp::generate(&lists, &out.join("seccomp.rs"))?;
     tiers::generate("tiers", &out.join("tiers.rs"))?;
     checks::generate("src/cmd/doctor/checks.toml", &out.join("checks.rs"))?;
     for input in [
@@ -31,6 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "bpf-lsm",
         "bpf-tracepoint",
         "src/confine/calls.toml",
+        "src/confine/helper.toml",
         "tiers",
     ] {
         println!("cargo::rerun-if-changed={input}");

@@ -25,6 +25,7 @@ use self::{
     begin::Begin,
     change::{accepted, held},
     notify::Notify,
+    watch::{Made, Watch},
 };
 pub use self::{
     change::{ApplyOptions, Change, Changed, policy_state},
@@ -107,8 +108,14 @@ pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentErro
     change.journal.look(&dirs.bpffs);
     let (decision, guard) = change.told(deed, started)?;
     drop(change);
+    let made = Made {
+        lines: Lines::new(talk, decision.tier.name),
+        journal: Journal::of(dirs),
+        notify,
+        counters: guard.counters()?,
+    };
     let sandbox = crate::confine::lock_down(&[&dirs.run, &dirs.state])?;
-    let watch = watch::Watch::new(options, begin.record, decision, guard, run_dir, sandbox, (talk, notify))?;
+    let watch = Watch::new(options, begin.record, decision, guard, run_dir, sandbox, made)?;
     crate::confine::filter_calls()?;
     smol::block_on(watch.run())
 }

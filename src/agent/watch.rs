@@ -11,7 +11,7 @@ use async_signal::{Signal, Signals};
 use smol::{Async, Timer, future::FutureExt as _, stream::StreamExt as _};
 
 use super::{
-    AgentError, Guard, Journal, Lines, Moment, Options, Talk, break_glass,
+    AgentError, Guard, Journal, Lines, Moment, Options, break_glass,
     change::{moved_cgroups, policy_state},
     guard::describe,
     notify::Notify,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     audit::{self, Deed, What},
-    enforce::{Held, InForce, Missing, Outcome, Reader, Seals},
+    enforce::{Counters, Held, InForce, Missing, Outcome, Reader, Seals},
     event::{Clock, Event, Lost, PolicyChange, ProofResult, StateChange, decode, rfc3339},
     plan::Decision,
     state::{
@@ -86,6 +86,16 @@ pub(super) struct Watch {
     proofs: Timer,
 }
 
+/// What is made before the sandbox closes, because it takes more of the file system than that leaves.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) lines: Lines,
+    pub(super) journal: Journal,
+    pub(super) notify: Notify,
+    /// The first look at the counters reads how many processors there can be, and keeps that.
+    pub(super) counters: Counters,
+}
+
 /// What woke the loop.
 enum Wake {
     Events,
@@ -103,34 +113,33 @@ impl Watch {
         guard: Guard,
         run_dir: RunDir,
         sandbox: String,
-        (talk, notify): (Talk, Notify),
+        made: Made,
     ) -> Result<Self, AgentError> {
         let reader = Reader::new(&guard.loaded)?;
         let ready = reader.as_fd().try_clone_to_owned().and_then(Async::new_nonblocking);
         let ready = ready.map_err(|source| AgentError::Loop { action: "watch the ring buffer", source })?;
         let policy = (guard.loaded.bank.in_force(), Some(record));
         let maps = if guard.tier.enforces() { BTreeMap::new() } else { guard.loaded.map_ids()? };
-        let lost = guard.counters()?.lost;
         let mut seals = Seals::default();
         seals.note(&guard.loaded.bank)?;
         Ok(Self {
-            lines: Lines::new(talk, guard.tier.name),
+            lines: made.lines,
             output: Queue::start().map_err(|source| AgentError::Loop { action: "start to write", source })?,
-            journal: Journal::of(&options.dirs),
+            journal: made.journal,
             unrecorded: None,
             set_back: None,
             guard,
             reader,
             ready,
             run_dir,
-            notify,
+            notify: made.notify,
             options: options.clone(),
             decision,
             policy,
             moved: Vec::new(),
             sandbox,
             maps,
-            lost,
+            lost: made.counters.lost,
             stuck: None,
             proof_failed: None,
             proof_at: Instant::now(),

@@ -2,15 +2,12 @@
 //!
 //! Comes after attaching and proving, before the first event is read. What needs privilege again is a restart.
 
-use std::path::Path;
+mod calls;
+mod domain;
 
-use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset,
-    RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus,
-};
+use std::{io, path::Path};
 
-/// The newest Landlock ABI whose rights this version knows and refuses (kernel v6.10).
-const LANDLOCK_ABI: ABI = ABI::V5;
+pub use self::calls::filter_calls;
 
 /// Why the sandbox could not be closed.
 #[derive(Debug, thiserror::Error)]
@@ -18,10 +15,10 @@ const LANDLOCK_ABI: ABI = ABI::V5;
 pub enum ConfineError {
     /// `PR_SET_NO_NEW_PRIVS` failed.
     #[error("no_new_privs could not be set")]
-    NoNewPrivs(#[source] std::io::Error),
+    NoNewPrivs(#[source] io::Error),
     /// Landlock is there and could not be used.
     #[error("the Landlock domain could not be made")]
-    Landlock(#[from] RulesetError),
+    Landlock(#[from] landlock::RulesetError),
     /// The system call filter was refused.
     #[error("the system call filter could not be set")]
     Seccomp(#[from] seccompiler::Error),
@@ -30,46 +27,18 @@ pub enum ConfineError {
     Directory(#[from] landlock::PathFdError),
 }
 
-include!(concat!(env!("OUT_DIR"), "/seccomp.rs"));
-
-/// Allows all threads nothing but the calls of `calls.toml` from here on.
-pub fn filter_calls() -> Result<(), ConfineError> {
-    let filter: Vec<seccompiler::sock_filter> =
-        FILTER.iter().map(|&(code, jt, jf, k)| seccompiler::sock_filter { code, jt, jf, k }).collect();
-    Ok(seccompiler::apply_filter_all_threads(&filter)?)
-}
-
 /// Closes the file system and the network and says what was achieved, for `status`. Comes before any thread is made:
-/// a Landlock domain binds the thread that makes it and those that come from it.
-pub fn lock_down(writable: &[&Path]) -> Result<String, ConfineError> {
+/// a Landlock domain binds the thread that makes it and those that come from it. [`filter_calls`] comes after them.
+pub fn lock_down(ours: &[&Path]) -> Result<String, ConfineError> {
     rustix::thread::set_no_new_privs(true).map_err(|errno| ConfineError::NoNewPrivs(errno.into()))?;
-    let status = landlock(writable, AccessFs::from_write(LANDLOCK_ABI))?;
-    let landlock = match status {
-        RulesetStatus::FullyEnforced => "landlock fully enforced",
-        RulesetStatus::PartiallyEnforced => "landlock partially enforced (older kernel)",
-        RulesetStatus::NotEnforced => "landlock not available",
-    };
-    Ok(format!("no_new_privs, {landlock}, seccomp allowlist"))
+    let domain = domain::enter(ours, domain::OF_AGENT)?;
+    Ok(format!("no_new_privs, {domain}, seccomp allowlist"))
 }
 
-/// The sandbox of the helper that handles the canaries: nothing is written or executed but in its directory.
-pub fn lock_helper(directory: &Path) -> std::io::Result<()> {
-    landlock(&[directory], AccessFs::from_write(LANDLOCK_ABI) | AccessFs::Execute)
-        .map(drop)
-        .map_err(std::io::Error::other)
-}
-
-/// Nothing may be written or executed but `there` in our own directories, no TCP.
-fn landlock(writable: &[&Path], there: landlock::BitFlags<AccessFs>) -> Result<RulesetStatus, ConfineError> {
-    let writes = AccessFs::from_write(LANDLOCK_ABI);
-    let mut rules = Ruleset::default()
-        // Best effort is right here: an older kernel's narrower domain is still narrower than none, and it is reported.
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(writes | AccessFs::Execute)?
-        .handle_access(AccessNet::from_all(LANDLOCK_ABI))?
-        .create()?;
-    for path in writable.iter().filter(|path| path.is_dir()) {
-        rules = rules.add_rule(PathBeneath::new(PathFd::new(path)?, there))?;
-    }
-    Ok(rules.restrict_self()?.ruleset)
+/// The sandbox of the helper that handles the canaries. What it works with is opened in between: it takes calls that
+/// its work does not.
+pub fn lock_helper(directory: &Path, open: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
+    domain::enter(&[directory], domain::OF_HELPER).map_err(io::Error::other)?;
+    open()?;
+    calls::filter_helper().map_err(io::Error::other)
 }

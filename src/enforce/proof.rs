@@ -53,12 +53,13 @@ pub struct Prover {
 impl Prover {
     /// Makes the canaries in the first of `dirs` from which programs may be executed: `/run` is often `noexec`, and
     /// then an exec fails before any hook is asked. `confine` closes the sandbox of the helper, which works in one
-    /// directory alone. Call it while this process has one thread.
+    /// directory alone, and lets it open what it works with before the last of it is closed. Call it while this process
+    /// has one thread.
     pub fn new(
         kernel: &Kernel,
         enroller: &Enroller,
         dirs: &[&Path],
-        confine: fn(&Path) -> io::Result<()>,
+        confine: fn(&Path, &mut dyn FnMut() -> io::Result<()>) -> io::Result<()>,
     ) -> Result<Self, EnforceError> {
         let failed = |step| move |source| EnforceError::Proof { step, source };
         let dir = dirs.iter().find(|dir| executable(dir)).ok_or_else(|| {
@@ -68,8 +69,12 @@ impl Prover {
         let identity = kernel.identity().map_err(failed("loading the identity program"))?;
         let theirs = canaries.clone();
         let prepare = move || {
-            confine(&theirs.dir)?;
-            work(theirs)
+            let mut ready = None;
+            confine(&theirs.dir, &mut || {
+                ready = Some(work(theirs.clone())?);
+                Ok(())
+            })?;
+            ready.ok_or_else(|| io::ErrorKind::Other.into())
         };
         Ok(Self {
             file: enroller.inode(canaries.path(Bird::File))?.0,

@@ -7,6 +7,7 @@ mod glass;
 mod guard;
 mod journal;
 mod live;
+mod lost;
 mod moment;
 mod notify;
 mod output;
@@ -34,6 +35,7 @@ pub use self::{
     guard::{Guard, Setup},
     journal::Journal,
     live::{Dirs, Live},
+    lost::lost_run,
     moment::Moment,
     output::{Lines, Talk},
     reset::{Ended, detach, reset},
@@ -42,6 +44,7 @@ pub use self::{
     source::{AgentDistrust, Source, beside, objection, read_bounded, read_signature},
 };
 use crate::{
+    audit::{Deed, Outcome, What},
     enforce::Pins,
     kernel::{Answers, BootSwitches, Kernel},
     plan::{self, Accept, Decision, OnDegraded, Request},
@@ -92,6 +95,10 @@ pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentErro
     run_dir.try_write().map_err(unusable)?;
     make_state_dir(&dirs.state)?;
     let mut change = Change::begin_run(dirs, PATIENCE)?;
+    let lost_run = lost_run(&run_dir);
+    if let Some(lost) = &lost_run {
+        change.journal.record(Deed::new(What::RunLost, Outcome::Done).because(lost))?;
+    }
     let mut begin = change.chosen(file, options)?;
     let deed = change.begins(&begin)?;
     let mut notify = Notify::connect()
@@ -113,6 +120,7 @@ pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentErro
         journal: Journal::of(dirs),
         notify,
         counters: guard.counters()?,
+        lost_run,
     };
     let sandbox = crate::confine::lock_down(&[&dirs.run, &dirs.state])?;
     let watch = Watch::new(options, begin.record, decision, guard, run_dir, sandbox, made)?;

@@ -53,6 +53,8 @@ pub(super) struct Watch {
     journal: Journal,
     /// Why the last entry could not be written.
     unrecorded: Option<String>,
+    /// What is to be said of the run before.
+    lost_run: Option<String>,
     /// What is to be said of a clock that was set back.
     set_back: Option<String>,
     run_dir: RunDir,
@@ -94,6 +96,8 @@ pub(super) struct Made {
     pub(super) notify: Notify,
     /// The first look at the counters reads how many processors there can be, and keeps that.
     pub(super) counters: Counters,
+    /// What is to be said of the run before.
+    pub(super) lost_run: Option<String>,
 }
 
 /// What woke the loop.
@@ -127,6 +131,7 @@ impl Watch {
             output: Queue::start().map_err(|source| AgentError::Loop { action: "start to write", source })?,
             journal: made.journal,
             unrecorded: None,
+            lost_run: made.lost_run,
             set_back: None,
             guard,
             reader,
@@ -423,6 +428,7 @@ impl Watch {
         };
         reasons.extend(wrong);
         reasons.extend(self.guard.untried());
+        reasons.extend(self.lost_run.clone());
         reasons.extend(self.policy.1.iter().flat_map(|record| record.remarks.iter().cloned()));
         Ok(Status {
             schema_version: SCHEMA_VERSION,

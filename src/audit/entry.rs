@@ -33,6 +33,8 @@ pub enum What {
     RunStart,
     /// An agent ended.
     RunStop,
+    /// An agent had ended without a word.
+    RunLost,
     /// Who is trusted to sign was changed.
     KeyChange,
     /// Enforcement was suspended.

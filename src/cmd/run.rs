@@ -7,6 +7,7 @@ use crate::{
     cmd,
     exit::{self, Exit, Failure},
     kernel::BootSwitches,
+    state::RunDir,
     tier::Requested,
 };
 
@@ -53,6 +54,12 @@ pub(super) fn run(args: &RunArgs, places: &Places) -> Result<Exit, Failure> {
         LogFormat::Text => Talk::Text,
         LogFormat::Json => Talk::Json,
     };
+    let run_dir = RunDir::at(&places.run_dir);
+    if !run_dir.agent_alive()
+        && let Some(lost) = agent::lost_run(&run_dir)
+    {
+        exit::note(&lost);
+    }
     agent::run(&options, &source, talk)?;
     Ok(Exit::Done)
 }

@@ -522,7 +522,7 @@ impl Watch {
     }
 }
 
-fn unwritten(source: std::io::Error) -> AgentError {
+fn unwritten(source: io::Error) -> AgentError {
     AgentError::Loop { action: "write to standard output", source }
 }
 

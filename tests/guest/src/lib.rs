@@ -1,8 +1,12 @@
 //! What the guest and the VM runner must agree on: the lines of the report, the paths of the initramfs, and the ways to a
 //! file that the checks try.
 
+mod drill;
+mod rules;
 mod scenarios;
 
+pub use drill::{ATTEMPTS, Arg, Attempt, By, Step, landlock_abi};
+pub use rules::{List, Rule as CallRule, Rules, When};
 pub use scenarios::{Expect, Operation, Rule, Scenario, Trace, scenarios};
 
 use std::fmt;

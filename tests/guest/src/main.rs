@@ -9,10 +9,12 @@
 
 mod boot;
 mod bpf;
+mod calls;
 mod checks;
 mod enter;
 mod files;
 mod filter;
+mod follower;
 mod image;
 mod init;
 mod injector;
@@ -22,6 +24,7 @@ mod mounts;
 mod report;
 mod row;
 mod run;
+mod twin;
 mod ways;
 
 use std::process::ExitCode;
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         ["way", id, dir] => ways::main(id, dir),
         ["serve"] => ways::serve(),
         ["exchange", one, other] => files::exchange(one, other),
+        ["follow", rest @ ..] => follower::main(rest),
         ["inject", rest @ ..] => injector::main(rest),
         ["traced", rest @ ..] => killer::main(rest),
         ["lacking", rest @ ..] => lacking::main(rest),

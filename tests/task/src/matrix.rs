@@ -93,6 +93,8 @@ const TEMPLATES: &[Template] = &[
         lsm: LSM_WITHOUT_BPF,
         ..PLAIN
     },
+    // A taken-over agent, and what its sandbox takes and leaves.
+    Template { name: "drill", on: On::Daily(&["5.10", "newest"]), checks: "drill", ..PLAIN },
     Template { name: "rig", on: On::Newest, modules: &["overlay", "loop", "xfs", "btrfs"], ..PLAIN },
     // With few rounds, for every day; --param aegis.rounds=2000 and a longer --timeout make them long.
     Template { name: "swaps", on: On::Newest, checks: "swaps", params: &["aegis.rounds=200"], ..PLAIN },
@@ -218,6 +220,7 @@ mod tests {
                 "5.10/trace",
                 "5.10/operate-no-lsm",
                 "5.10/guard-no-lsm",
+                "5.10/drill",
                 "6.1/lsm",
                 "6.1/no-lsm",
                 "6.1/trace",
@@ -233,6 +236,7 @@ mod tests {
                 "newest/no-lsm",
                 "newest/trace",
                 "newest/partial",
+                "newest/drill",
                 "newest/rig",
                 "newest/swaps",
                 "newest/counted",

@@ -60,9 +60,19 @@ impl Own {
     }
 
     pub(super) fn command(&self, args: &[&str]) -> Cmd {
+        Cmd::new(AGENT).args(args).args(self.dirs())
+    }
+
+    pub(super) fn dirs(&self) -> [String; 6] {
         let dir = |name: &str| format!("{}/{name}", self.place.dir);
-        let dirs = ["--config-dir", &dir("etc"), "--state-dir", &dir("state"), "--run-dir", &dir("run")];
-        Cmd::new(AGENT).args(args).args(dirs)
+        [
+            "--config-dir".into(),
+            dir("etc"),
+            "--state-dir".into(),
+            dir("state"),
+            "--run-dir".into(),
+            dir("run"),
+        ]
     }
 
     pub(super) fn ends(&self, args: &[&str], code: i32) -> Result<Outcome, CheckError> {

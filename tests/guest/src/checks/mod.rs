@@ -3,6 +3,7 @@
 mod agent;
 mod boots;
 mod doctor;
+mod drill;
 mod enforce;
 mod failures;
 mod filesystems;
@@ -16,6 +17,7 @@ mod policy;
 mod proof;
 mod refusals;
 mod rig;
+mod sandbox;
 mod signed;
 mod smoke;
 mod surface;
@@ -100,6 +102,7 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
         "partial" => Some([smoke::CHECKS.as_slice(), &partial::checks()].concat()),
         "failures" => Some([smoke::CHECKS.to_vec(), failures::checks()].concat()),
         "systemd" => Some(unit::checks()),
+        "drill" => Some([smoke::CHECKS.as_slice(), &sandbox::CHECKS, &drill::checks()].concat()),
         "swaps" => Some(load::SWAPS.to_vec()),
         "off" => Some(boots::OFF.to_vec()),
         "audit" => Some(boots::AUDIT.to_vec()),

@@ -6,5 +6,6 @@
 pub mod bpf;
 pub mod canary;
 pub mod files;
+pub mod inherited;
 pub mod map;
 pub mod process;

@@ -2,9 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder, File, Permissions},
+    fs::{self, File, Permissions},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -235,6 +235,9 @@ const LOCK: &str = "lock";
 const STATE: &str = "state.json";
 const NEW: &str = "state.json.new";
 
+/// The mode of the state file; `src/confine/calls.toml` allows no other.
+const PUBLIC: u32 = 0o644;
+
 /// More than a state file takes.
 const TRIED_BYTES: usize = 16 * 1024;
 
@@ -259,7 +262,8 @@ impl RunDir {
 
     /// Makes the directory and takes the agent's lock. `None`: another agent has it.
     pub fn lock(&self) -> io::Result<Option<Lock>> {
-        DirBuilder::new().recursive(true).mode(0o755).create(&self.0)?;
+        // Whoever may ask for the status may look there.
+        files::make_dir(&self.0, 0o755)?;
         let mut options = File::options();
         options.write(true).create(true).truncate(false).mode(0o600);
         let file = files::open(&mut options, &self.0.join(LOCK))?;
@@ -325,8 +329,10 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let file = File::options().write(true).create_new(true).mode(0o644).open(path);
-    file?.write_all(bytes).inspect_err(|_| {
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    // Others may read it, whatever the umask.
+    let opened = file.set_permissions(Permissions::from_mode(PUBLIC));
+    opened.and_then(|()| file.write_all(bytes)).inspect_err(|_| {
         // The first error is the one to report.
         drop(fs::remove_file(path));
     })

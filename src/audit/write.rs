@@ -1,9 +1,9 @@
 //! Appending: one writer at a time, each line synced before anybody relies on it.
 
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::{self, File},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
     thread,
     time::{Duration, Instant, SystemTime},
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     policy::Digest,
-    sys::files::{remove, sync_parent},
+    sys::files::{make_dir, remove, sync_parent},
 };
 
 /// Held by whoever writes.
@@ -65,7 +65,7 @@ impl Log {
             let path = path.clone();
             move |source| AuditError::File { path, action, source }
         };
-        make_dir(&self.state, 0o700)?;
+        made(&self.state, 0o700)?;
         let mut options = File::options();
         options.write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
         let lock = options.open(&path).map_err(failed("opening"))?;
@@ -189,7 +189,7 @@ impl Writer<'_> {
     fn note(&self, head: Head) -> Result<(), AuditError> {
         let path = self.log.head_path();
         let failed = |source| AuditError::File { path: path.clone(), action: "writing", source };
-        make_dir(&self.log.run, 0o755)?;
+        made(&self.log.run, 0o755)?;
         let new = path.with_extension("head.new");
         let json = serde_json::to_vec(&head).map_err(|error| failed(error.into()))?;
         let mut options = File::options();
@@ -245,12 +245,8 @@ fn append(path: &Path, bytes: &[u8], is_there: bool) -> io::Result<()> {
     if is_there { Ok(()) } else { sync_parent(path) }
 }
 
-fn make_dir(path: &Path, mode: u32) -> Result<(), AuditError> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let created = DirBuilder::new().recursive(true).mode(mode).create(path);
-    created.map_err(|source| AuditError::File {
+fn made(path: &Path, mode: u32) -> Result<(), AuditError> {
+    make_dir(path, mode).map_err(|source| AuditError::File {
         path: path.to_owned(),
         action: "creating the directory",
         source,

@@ -2,9 +2,9 @@
 //! pipe, or taking more than was expected.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -62,6 +62,23 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     Ok(Some(bytes))
+}
+
+/// Fails where no file could be made.
+pub fn try_create(dir: &Path) -> io::Result<()> {
+    let path = dir.join(format!("trial{NEW}"));
+    remove(&path)?;
+    File::options().write(true).create_new(true).mode(0o600).open(&path)?;
+    remove(&path)
+}
+
+/// Makes a directory and what is above it, of this mode whatever the umask; leaves one that is there as it is.
+pub fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(mode).create(path)?;
+    fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
 /// Removes a file, whether or not it is there.

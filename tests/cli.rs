@@ -43,6 +43,26 @@ fn wrong_usage_is_64() {
 }
 
 #[test]
+fn denied_processes_get_no_signal() {
+    for args in [
+        &["run", "--enforce-signal", "term"][..],
+        &["run", "--enforce-signal", "int"],
+        &["run", "--enforce-signal", "kill"],
+        &["run", "--enforce-signal", "kill", "--allow-sigkill"],
+    ] {
+        refused(args, 64, &["EPERM", "hint:", "none"]);
+    }
+    // Gets as far as the policy, which is not there.
+    let none = ["run", "--enforce-signal", "none", "--seccomp", "--policy", "/nonexistent/policy"];
+    refused(&none, 74, &["/nonexistent/policy"]);
+}
+
+#[test]
+fn a_sandbox_is_not_asked_for_and_left_out() {
+    refused(&["run", "--seccomp", "--no-sandbox"], 64, &["--no-sandbox"]);
+}
+
+#[test]
 fn help_and_version_are_no_errors() {
     for args in [&["--help"][..], &["run", "--help"], &["--version"]] {
         let output = aegisbpf(args);

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The file whose presence turns enforcement into audit.
-const FILE: &str = "break_glass";
+pub(super) const FILE: &str = "break_glass";
 
 /// Whether the break-glass file is there. Where that cannot be told, it is not: enforcement must not end by accident.
 pub fn break_glass(config_dir: &Path) -> bool {

@@ -20,7 +20,7 @@ mod simulate;
 mod source;
 mod watch;
 
-use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt as _, path::Path, time::Duration};
+use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt as _, path::Path, time::Duration};
 
 use self::{
     begin::Begin,
@@ -45,10 +45,12 @@ pub use self::{
 };
 use crate::{
     audit::{Deed, Outcome, What},
+    confine::{self, ConfineError, privileges},
     enforce::Pins,
     kernel::{Answers, BootSwitches, Kernel},
     plan::{self, Accept, Decision, OnDegraded, Request},
     state::RunDir,
+    sys::files,
     tier::{Attach, Mode, Requested},
 };
 
@@ -80,6 +82,8 @@ pub struct Options {
     pub requested: Requested,
     /// How often to prove.
     pub proof_interval: Duration,
+    /// Whether the agent locks itself down.
+    pub sandbox: bool,
     /// What the kernel command line says.
     pub boot: BootSwitches,
     /// Where things are.
@@ -94,6 +98,7 @@ pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentErro
     let _lock = run_dir.lock().map_err(unusable)?.ok_or(AgentError::Busy)?;
     run_dir.try_write().map_err(unusable)?;
     make_state_dir(&dirs.state)?;
+    reach_without_privilege(dirs, &run_dir)?;
     let mut change = Change::begin_run(dirs, PATIENCE)?;
     let lost_run = lost_run(&run_dir);
     if let Some(lost) = &lost_run {
@@ -122,15 +127,42 @@ pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentErro
         counters: guard.counters()?,
         lost_run,
     };
-    let sandbox = crate::confine::lock_down(&[&dirs.run, &dirs.state])?;
+    let sandbox = if options.sandbox {
+        confine::lock_down(&[&dirs.run, &dirs.state], &|| guard.counters().is_ok())?
+    } else {
+        confine::NONE.to_owned()
+    };
     let watch = Watch::new(options, begin.record, decision, guard, run_dir, sandbox, made)?;
-    crate::confine::filter_calls()?;
+    if options.sandbox {
+        confine::filter_calls()?;
+    }
     smol::block_on(watch.run())
 }
 
 fn make_state_dir(path: &Path) -> Result<(), AgentError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|source| AgentError::Directory { path: path.to_owned(), source })
+}
+
+/// What the agent reads and writes while it watches it has to reach without a capability, for then it has none: its own
+/// directories, and the place of the break-glass file. That something else is wrong with them is found out elsewhere.
+fn reach_without_privilege(dirs: &Dirs, run_dir: &RunDir) -> Result<(), AgentError> {
+    let tried = privileges::without(|| {
+        let glass = dirs.config.join(glass::FILE).symlink_metadata().map(drop);
+        [
+            (&dirs.run, run_dir.try_write()),
+            (&dirs.state, files::try_create(&dirs.state)),
+            (&dirs.config, glass),
+        ]
+    });
+    for (path, tried) in tried.map_err(ConfineError::from)? {
+        if let Err(source) = tried
+            && source.kind() == io::ErrorKind::PermissionDenied
+        {
+            return Err(AgentError::Directory { path: path.clone(), source });
+        }
+    }
+    Ok(())
 }
 
 /// Sets up the strongest tier that stands up to its proof. A tier that fails in earnest is passed over like one whose

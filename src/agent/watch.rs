@@ -410,6 +410,9 @@ impl Watch {
         for Missing { hook, error } in &self.guard.missing {
             reasons.push(format!("the optional hook {} did not attach: {}", hook.name, root_cause(error)));
         }
+        if !self.options.sandbox {
+            reasons.push("the agent was started without its sandbox (--no-sandbox)".to_owned());
+        }
         reasons.extend(self.moved.iter().cloned());
         reasons.extend(self.set_back.iter().chain(&self.unrecorded).cloned());
         reasons.extend(self.unwritten.clone());

@@ -48,6 +48,19 @@ pub struct RunArgs {
     /// Exit when an optional hook is missing or a proof fails
     #[arg(long)]
     pub strict: bool,
+    /// Which signal a denied process gets. `none` is what there is: a denied operation answers EPERM, and its process
+    /// lives to handle that
+    #[arg(long, value_name = "SIGNAL", default_value = "none")]
+    pub enforce_signal: EnforceSignal,
+    /// Accepted, and of no effect: no signal is sent
+    #[arg(long)]
+    pub allow_sigkill: bool,
+    /// Accepted, and of no effect: the system call filter is always there
+    #[arg(long, conflicts_with = "no_sandbox")]
+    pub seccomp: bool,
+    /// For debugging: keep the capabilities, and leave out Landlock and the system call filter; every status says so
+    #[arg(long)]
+    pub no_sandbox: bool,
     /// How often to prove enforcement again
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub proof_interval: std::time::Duration,
@@ -81,6 +94,19 @@ impl LsmHook {
     pub fn with_permission(self) -> bool {
         matches!(self, Self::Inode | Self::Both)
     }
+}
+
+/// Which signal a denied process gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EnforceSignal {
+    /// None: EPERM is the verdict
+    None,
+    /// Refused
+    Term,
+    /// Refused
+    Int,
+    /// Refused
+    Kill,
 }
 
 /// How events are written.

@@ -1,10 +1,14 @@
 //! `aegisbpf run`
 
 use crate::{
-    agent::{self, Moment, Options, Source, Talk},
+    agent::{self, AgentError, Moment, Options, Source, Talk},
     audit::{Deed, Outcome, What},
-    cli::{LogFormat, Places, RunArgs},
+    cli::{EnforceSignal, LogFormat, Places, RunArgs},
     cmd,
+    confine::{
+        ConfineError,
+        privileges::{self, PrivilegeError},
+    },
     exit::{self, Exit, Failure},
     kernel::BootSwitches,
     state::RunDir,
@@ -13,6 +17,8 @@ use crate::{
 
 /// Runs the agent.
 pub(super) fn run(args: &RunArgs, places: &Places) -> Result<Exit, Failure> {
+    refuse_signals(args)?;
+    privileges::begin(args.no_sandbox).map_err(unconfined)?;
     let boot = BootSwitches::current();
     if boot.off {
         // Who booted so wants the host to come up, and no supervisor to try again.
@@ -38,18 +44,6 @@ pub(super) fn run(args: &RunArgs, places: &Places) -> Result<Exit, Failure> {
     for remark in source.remarks.iter().chain(&moment.remark()) {
         exit::note(remark);
     }
-    let options = Options {
-        mode: args.mode(),
-        tier: args.tier,
-        on_degraded: args.on_degraded,
-        accept: args.accept.accept(),
-        allow_unsigned: args.allow_unsigned_policy,
-        strict: args.strict,
-        requested: Requested { permission: args.lsm_hook.with_permission(), guard: args.guard },
-        proof_interval: args.proof_interval,
-        boot,
-        dirs: places.dirs(),
-    };
     let talk = match args.log_format {
         LogFormat::Text => Talk::Text,
         LogFormat::Json => Talk::Json,
@@ -60,6 +54,41 @@ pub(super) fn run(args: &RunArgs, places: &Places) -> Result<Exit, Failure> {
     {
         exit::note(&lost);
     }
-    agent::run(&options, &source, talk)?;
+    // The policy may have come through one of them.
+    privileges::close_descriptors().map_err(unconfined)?;
+    agent::run(&options(args, places, boot), &source, talk)?;
     Ok(Exit::Done)
+}
+
+fn options(args: &RunArgs, places: &Places, boot: BootSwitches) -> Options {
+    Options {
+        mode: args.mode(),
+        tier: args.tier,
+        on_degraded: args.on_degraded,
+        accept: args.accept.accept(),
+        allow_unsigned: args.allow_unsigned_policy,
+        strict: args.strict,
+        requested: Requested { permission: args.lsm_hook.with_permission(), guard: args.guard },
+        proof_interval: args.proof_interval,
+        sandbox: !args.no_sandbox,
+        boot,
+        dirs: places.dirs(),
+    }
+}
+
+fn unconfined(error: PrivilegeError) -> Failure {
+    AgentError::from(ConfineError::from(error)).into()
+}
+
+/// A signal comes after the operation was refused, and hits what may be in the middle of something else: it would add harm,
+/// and no protection.
+fn refuse_signals(args: &RunArgs) -> Result<(), Failure> {
+    if args.enforce_signal == EnforceSignal::None {
+        return Ok(());
+    }
+    let failure = Failure::new(Exit::Usage, "denied processes get no signal");
+    Err(failure.hint(
+        "a denied operation answers EPERM before it has any effect, and its process lives to handle that: leave out \
+         --enforce-signal, or say `none`",
+    ))
 }

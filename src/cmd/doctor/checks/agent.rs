@@ -4,6 +4,7 @@ use super::{super::Facts, Finding};
 use crate::{
     agent::Glass,
     cmd::status::Picture,
+    confine,
     kernel::BootSwitches,
     policy::Timestamp,
     state::{AttachState, Health, RunDir, Status},
@@ -138,9 +139,12 @@ pub(super) fn sandbox(facts: &Facts<'_>) -> Finding {
         return Finding::skip("no agent is running");
     }
     match &status.sandbox {
+        Some(sandbox) if sandbox == confine::NONE => {
+            Finding::warn(sandbox.clone()).fix("start it without --no-sandbox")
+        }
         Some(sandbox) if sandbox.contains("fully enforced") => Finding::ok(sandbox.clone()),
         Some(sandbox) => Finding::warn(sandbox.clone()).fix("use a kernel with Landlock (C009)"),
-        None => Finding::warn("the agent has none").fix("start it without --no-sandbox"),
+        None => Finding::unknown("the agent does not say"),
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     audit::{Deed, Outcome, What},
-    enforce::{Enroller, Held, InForce, Staged},
+    enforce::{EnforceError, Enroller, Held, InForce, Staged},
     event::rfc3339,
     kernel::Kernel,
     plan::Accept,
@@ -75,7 +75,17 @@ impl Change {
     /// The same for the agent itself, before it is at work: nothing but pins can be in force.
     pub(super) fn begin_run(dirs: &Dirs, patience: Duration) -> Result<Self, AgentError> {
         let store = Store::at(&dirs.state).lock(patience)?.ok_or(AgentError::Changing)?;
-        Self::with(dirs, store, Live::pinned(dirs)?)
+        let live = match Live::pinned(dirs) {
+            // Who may not look there may not take over what is there either, and has nowhere to pin: that ends in a tier
+            // that only observes, or nowhere.
+            Err(AgentError::Enforce(EnforceError::Pin { source, .. }))
+                if source.raw_os_error() == Some(libc::EACCES) =>
+            {
+                None
+            }
+            other => other?,
+        };
+        Self::with(dirs, store, live)
     }
 
     fn with(dirs: &Dirs, store: Writer, live: Option<Live>) -> Result<Self, AgentError> {

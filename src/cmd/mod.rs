@@ -29,7 +29,7 @@ use crate::{
     agent::{AgentError, Dirs, Journal},
     audit::{AuditError, Deed},
     cli::{Cli, Command},
-    enforce::EnforceError,
+    enforce::{self, EnforceError},
     exit::{self, Exit, Failure},
     kernel::{self, Capabilities, LsmList, Surroundings, memory_is_limited},
     plan::RulesError,
@@ -211,6 +211,11 @@ fn judge(error: &AgentError) -> (Exit, &'static str) {
         AgentError::NotArmed => (Exit::Unavailable, "`aegisbpf run --guard` arms it"),
         AgentError::NotAdmitted { .. } => (Exit::Input, "name an executable file"),
         AgentError::Busy => (Exit::Busy, "`aegisbpf status` shows it; stop it first"),
+        AgentError::Directory { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => (
+            Exit::Privilege,
+            "it has to belong to the user that the agent runs as, who gives up CAP_DAC_OVERRIDE before anything is \
+             watched; or name another directory with --run-dir, --state-dir or --config-dir",
+        ),
         AgentError::Directory { .. } => {
             (Exit::Io, "name another directory with --run-dir, --state-dir or --config-dir")
         }
@@ -275,9 +280,45 @@ fn is_too_much(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::OutOfMemory || error.raw_os_error() == Some(libc::E2BIG)
 }
 
+/// What a refusal lacks, as a hint; `None`: it is not a privilege. EPERM is the answer of `bpf(2)`, EACCES that of a file
+/// system.
+fn lacked(error: &EnforceError) -> Option<String> {
+    let with = |what: &str| Some(format!("run it as root, or {what}"));
+    match error {
+        EnforceError::Pin { source, .. } if source.raw_os_error() == Some(libc::EACCES) => {
+            with("as the user to whom the pins belong, or with CAP_DAC_OVERRIDE")
+        }
+        EnforceError::Path { source, .. } if source.raw_os_error() == Some(libc::EACCES) => {
+            with("with CAP_DAC_READ_SEARCH, to look where only the owner may")
+        }
+        EnforceError::Map { source, action, .. }
+            if source.raw_os_error() == Some(libc::EPERM) && *action == enforce::BY_ID =>
+        {
+            with("with CAP_SYS_ADMIN")
+        }
+        EnforceError::Pin { source, .. }
+        | EnforceError::Map { source, .. }
+        | EnforceError::Proof { source, .. }
+            if source.raw_os_error() == Some(libc::EPERM) =>
+        {
+            let missing = Capabilities::current().missing_for_programs();
+            match missing {
+                Some(capability) => with(&format!("with {capability}")),
+                None if memory_is_limited() => {
+                    with("with CAP_SYS_RESOURCE, or raise the limit on locked memory (LimitMEMLOCK=infinity)")
+                }
+                None => None,
+            }
+        }
+        _ => None,
+    }
+}
+
 impl From<EnforceError> for Failure {
     fn from(error: EnforceError) -> Self {
-        let denied = |source: &io::Error| source.kind() == io::ErrorKind::PermissionDenied;
+        if let Some(hint) = lacked(&error) {
+            return Self::new(Exit::Privilege, error).hint(hint);
+        }
         match &error {
             EnforceError::Incompatible { .. } => Self::new(Exit::Incompatible, error)
                 .hint("`aegisbpf detach` ends that enforcement and removes the pins"),
@@ -290,22 +331,12 @@ impl From<EnforceError> for Failure {
             EnforceError::Pin { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
                 Self::new(Exit::Unavailable, error).hint("mount -o remount,rw /sys/fs/bpf")
             }
-            EnforceError::Map { source, .. } | EnforceError::Proof { source, .. }
-                if source.raw_os_error() == Some(libc::EPERM) && memory_is_limited() =>
-            {
-                let hint = "raise the limit on locked memory (LimitMEMLOCK=infinity), or run it with CAP_SYS_RESOURCE";
-                Self::new(Exit::Privilege, error).hint(hint)
-            }
             EnforceError::Pin { source, .. } | EnforceError::Map { source, .. }
-                if source.raw_os_error() == Some(libc::EPERM)
-                    && Capabilities::current().missing_for_programs().is_none() =>
+                if source.raw_os_error() == Some(libc::EPERM) =>
             {
                 let hint =
                     "this host refuses bpf(2) also to root: a system call filter, or a security module";
                 Self::new(Exit::Unavailable, error).hint(hint)
-            }
-            EnforceError::Pin { source, .. } | EnforceError::Map { source, .. } if denied(source) => {
-                Self::new(Exit::Privilege, error).hint("run it as root, or with CAP_BPF and CAP_PERFMON")
             }
             EnforceError::Map { source, .. } if is_too_much(source) => {
                 let hint = "the kernel has no memory for so many rules: use fewer, deny trees instead of files, or raise the memory limit of the cgroup that this runs in";

@@ -124,7 +124,7 @@ impl Bank {
     pub fn of_agent(ids: &BTreeMap<String, u32>) -> Result<Self, EnforceError> {
         Self::new(Attach::RawTracepoint, &|name| {
             let id = ids.get(name).copied().unwrap_or(0);
-            let map = bpf::map_by_id(id).map_err(|source| map_error(name, "opened", source))?;
+            let map = bpf::map_by_id(id).map_err(|source| map_error(name, super::BY_ID, source))?;
             checked(map, Path::new(name), &Self::shape(name))
         })
     }

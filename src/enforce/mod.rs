@@ -31,6 +31,9 @@ pub use self::{
 pub use crate::sys::bpf::Effort;
 use crate::sys::bpf::LoadError;
 
+/// What was tried with a map that is known by its id alone.
+pub const BY_ID: &str = "opened by its id";
+
 /// What can go wrong on the kernel side.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -89,6 +89,9 @@ fn create_map(what: &'static str, kind: u32, element: u32, max_entries: u32) -> 
 /// statfs(2) magic of a BPF file system, include/uapi/linux/magic.h
 const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
 
+/// What it takes to pin in a directory that belongs to somebody else.
+const NO_BPFFS: &str = "CAP_DAC_OVERRIDE, or a BPF file system of its own (--bpffs)";
+
 fn bpffs_usable(path: &Path) -> Answer {
     let shown = path.display().to_string();
     match rustix::fs::statfs(path) {
@@ -96,6 +99,7 @@ fn bpffs_usable(path: &Path) -> Answer {
         Ok(stat) if stat.f_type != BPF_FS_MAGIC => Answer::No(Why::NotBpffs { path: shown }),
         Ok(_) => match rustix::fs::access(path, rustix::fs::Access::WRITE_OK) {
             Ok(()) => Answer::Yes,
+            Err(rustix::io::Errno::ACCESS) => Answer::Unknown(Why::Unprivileged { capability: NO_BPFFS }),
             Err(errno) => Answer::No(Why::Unreadable { path: shown, errno: errno.raw_os_error() }),
         },
     }

@@ -1,22 +1,33 @@
 //! `guest lacking WHAT PROGRAM ARGS…`: becomes a program that lacks something: `cap:NUMBER`, a capability, `but:NUMBERS`,
-//! all others, or `bpf:ERRNO`, the system call of that name, which a filter answers with that number; `bpf:kill` ends whoever makes it.
+//! all others, `as:NUMBERS`, root, and all capabilities but these, or `bpf:ERRNO`, the system call of that name, which a filter answers with that number; `bpf:kill` ends whoever makes it.
 
 #![expect(unsafe_code, reason = "prctl(2) has no wrapper for either")]
 
 use nix::libc;
+use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, configure_capability_in_ambient_set, set_capabilities,
+    set_keep_capabilities,
+};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
+/// The uid that checks use beside root.
+const NOBODY: u32 = 65534;
+
 /// Returns only when the program could not be started.
 pub(crate) fn main(args: &[&str]) -> ExitCode {
     let [what, program, args @ ..] = args else {
-        eprintln!("usage: guest lacking cap:NUMBER|but:NUMBER,…|bpf:ERRNO|bpf:kill PROGRAM ARGS…");
+        eprintln!(
+            "usage: guest lacking cap:NUMBER|but:NUMBER,…|as:NUMBER,…|bpf:ERRNO|bpf:kill PROGRAM ARGS…"
+        );
         return ExitCode::from(64);
     };
     let taken = match what.split_once(':') {
         Some(("cap", number)) => number.parse().map_err(io::Error::other).and_then(drop_capability),
         Some(("but", kept)) => drop_others(kept),
+        Some(("as", kept)) => become_user(kept),
         Some(("bpf", "kill")) => forbid_bpf(libc::SECCOMP_RET_KILL_PROCESS),
         Some(("bpf", errno)) => errno
             .parse::<u32>()
@@ -46,6 +57,21 @@ fn drop_others(kept: &str) -> io::Result<()> {
         std::fs::read_to_string("/proc/sys/kernel/cap_last_cap")?.trim().parse().map_err(io::Error::other)?;
     let others = (0..=last).filter(|number| *number != CAP_SETPCAP).chain([CAP_SETPCAP]);
     others.filter(|number| !kept.contains(number)).try_for_each(drop_capability)
+}
+
+/// A user with ambient capabilities, as `User=` and `AmbientCapabilities=` of a unit make one.
+fn become_user(kept: &str) -> io::Result<()> {
+    let flags = kept.split(',').filter_map(|number| number.parse().ok());
+    let kept: CapabilitySet = flags.map(|number: u32| CapabilitySet::from_bits_retain(1 << number)).collect();
+    set_keep_capabilities(true)?;
+    setgroups(&[])?;
+    setgid(Gid::from_raw(NOBODY))?;
+    setuid(Uid::from_raw(NOBODY))?;
+    set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable: kept })?;
+    for flag in kept.iter() {
+        configure_capability_in_ambient_set(flag, true)?;
+    }
+    Ok(())
 }
 
 fn forbid_bpf(answer: u32) -> io::Result<()> {

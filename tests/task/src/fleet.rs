@@ -5,6 +5,7 @@ use crate::docs;
 use crate::failures::{self, Failures};
 use crate::kernels::{Kernel, Selector, Store};
 use crate::matrix::Row;
+use crate::privileges::Privileges;
 use crate::record::{Outcome, Record};
 use crate::reports;
 use crate::rig::Rig;
@@ -112,16 +113,21 @@ struct Found {
     ways: Option<Outcome>,
     /// What became of the checks that provoke a failure.
     failures: Option<failures::Outcome>,
+    /// What came of taking away privileges.
+    privileges: Option<failures::Outcome>,
     /// What doctor reports of the guest.
     report: Option<String>,
 }
 
 /// Records a row as soon as it has ended: a matrix takes hours. What cannot be recorded has failed.
-fn kept(row: &str, Found { ways, failures, report }: Found) -> Count {
+fn kept(row: &str, Found { ways, failures, privileges, report }: Found) -> Count {
     let ways = ways.map_or(Ok(()), |ways| Record::keep(row, ways));
     let failures = |()| failures.map_or(Ok(()), |failures| Failures::keep(row, failures));
     let report = |()| report.map_or(Ok(()), |text| reports::keep(row, &text));
-    let Err(error) = ways.and_then(failures).and_then(report) else { return Count::default() };
+    let privileges = |()| privileges.map_or(Ok(()), |privileges| Privileges::keep(row, privileges));
+    let Err(error) = ways.and_then(failures).and_then(privileges).and_then(report) else {
+        return Count::default();
+    };
     println!("    not recorded: {error:#}");
     Count::failed(format!("{row} was not recorded: {error:#}"))
 }
@@ -155,7 +161,9 @@ fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<(Verdict, Found)> 
     }
     if options.record && ready.row.chosen.is_empty() {
         found.ways = Outcome::of(&kernel.release, &ready.row.setup.lsm, &expected, &verdict)?;
-        found.failures = failures::Outcome::of(&kernel.release, &expected, &docs::provoking()?, &verdict);
+        let came = |checks: &[String]| failures::Outcome::of(&kernel.release, &expected, checks, &verdict);
+        found.failures = came(&docs::provoking()?);
+        found.privileges = came(&guest::privilege_checks());
     }
     Ok((verdict, found))
 }

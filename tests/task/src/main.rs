@@ -21,6 +21,7 @@ mod man;
 mod matrix;
 mod modules;
 mod paths;
+mod privileges;
 mod record;
 mod release;
 mod reports;

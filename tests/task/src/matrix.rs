@@ -82,6 +82,8 @@ const TEMPLATES: &[Template] = &[
         lsm: LSM_WITHOUT_BPF,
         ..PLAIN
     },
+    // The least that each operation takes, one run of it for each capability.
+    Template { name: "privileges", on: On::Daily(&["5.10"]), checks: "privileges", ..PLAIN },
     // Some sixty runs of the agent each.
     Template { name: "partial", on: On::Daily(&["newest"]), checks: "partial", ..PLAIN },
     Template { name: "partial-no-lsm", on: On::Daily(&[]), checks: "partial", lsm: LSM_WITHOUT_BPF, ..PLAIN },
@@ -221,6 +223,7 @@ mod tests {
                 "5.10/operate-no-lsm",
                 "5.10/guard-no-lsm",
                 "5.10/drill",
+                "5.10/privileges",
                 "6.1/lsm",
                 "6.1/no-lsm",
                 "6.1/trace",

@@ -14,6 +14,7 @@ mod life;
 mod load;
 mod partial;
 mod policy;
+mod privileges;
 mod proof;
 mod refusals;
 mod rig;
@@ -103,6 +104,7 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
         "failures" => Some([smoke::CHECKS.to_vec(), failures::checks()].concat()),
         "systemd" => Some(unit::checks()),
         "drill" => Some([smoke::CHECKS.as_slice(), &sandbox::CHECKS, &drill::checks()].concat()),
+        "privileges" => Some([smoke::CHECKS.to_vec(), privileges::checks()].concat()),
         "swaps" => Some(load::SWAPS.to_vec()),
         "off" => Some(boots::OFF.to_vec()),
         "audit" => Some(boots::AUDIT.to_vec()),

@@ -58,7 +58,9 @@ impl Background {
 
     /// Waits for the end; kills it when that does not come in time.
     pub(crate) fn wait(mut self, limit: Duration) -> Result<Outcome, CmdError> {
-        if !self.ends_within(limit)? {
+        // Whoever waited for its words may have waited for its end as well.
+        let ended = self.child.try_wait().map_err(|e| self.call("wait", e))?.is_some();
+        if !ended && !self.ends_within(limit)? {
             let (command, stdout, stderr) = (self.name.clone(), self.stdout(), self.stderr());
             return Err(CmdError::Timeout { command, limit, stdout, stderr });
         }

@@ -5,10 +5,12 @@ mod checks;
 mod compatibility;
 mod contract;
 mod degraded;
+mod privileges;
 mod suite;
 
 use self::contract::Contracts;
 use crate::failures::Failures;
+use crate::privileges::Privileges;
 use crate::record::Record;
 use crate::reports;
 use anyhow::{Result, anyhow};
@@ -38,6 +40,7 @@ pub(crate) fn all() -> Result<Vec<Document>> {
     Ok(vec![
         Document { path: catalog::PATH, text: catalog::text(&contracts, ways) },
         Document { path: degraded::PATH, text: degraded::text(&contracts, &Failures::read()?) },
+        Document { path: privileges::PATH, text: privileges::text(&Privileges::read()?)? },
         Document { path: suite::PATH, text: suite::text(ways) },
         Document {
             path: compatibility::PATH,

@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 /// `include/uapi/linux/ptrace.h`; in the kernel's build with checkpoint and restore.
 const SUSPEND_SECCOMP: libc::c_int = 1 << 21;
 
+/// The instruction that makes a call.
+const SYSCALL: [u8; 2] = [0x0f, 0x05];
+
 /// No call of the drill waits for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -64,7 +67,11 @@ impl Original {
             ptrace::attach(thread)?;
             waitpid(thread, Some(WaitPidFlag::__WALL))?;
             let registers = ptrace::getregs(thread)?;
-            if registers.orig_rax.cast_signed() >= 0 {
+            // Not so where an exec has just put another program there.
+            let mut instruction = [0; 2];
+            let memory = File::open(format!("/proc/{thread}/mem"))?;
+            let is_read = memory.read_exact_at(&mut instruction, registers.rip.wrapping_sub(2)).is_ok();
+            if is_read && instruction == SYSCALL && registers.orig_rax.cast_signed() >= 0 {
                 return Ok(Self { thread, registers });
             }
             ptrace::detach(thread, None)?;

@@ -13,6 +13,7 @@ use crate::twin::{Answer, Original, Twin};
 use guest::{AGENT, CallRule, Line, List, landlock_abi};
 use nix::libc;
 use nix::sys::signal::Signal;
+use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 use std::fs;
 use std::os::linux::net::SocketAddrExt as _;
@@ -114,14 +115,25 @@ fn lived(own: &Own, pid: u32) -> Result<(), CheckError> {
     own.ends(&["break-glass", "on", "--reason", "a life"], 0)?;
     thread::sleep(Duration::from_secs(1));
     own.ends(&["break-glass", "off", "--reason", "a life"], 0)?;
-    let held = "flock DIR/state/audit.lock sleep 12 & sleep 1; touch DIR/etc/break_glass; wait; sleep 2";
-    ends(&own.sh(held), 0)?;
+    let lock = hold(own)?;
+    ends(&own.sh("touch DIR/etc/break_glass; sleep 3"), 0)?;
+    drop(lock);
+    thread::sleep(Duration::from_secs(2));
     ends(&Cmd::sh(&format!("kill -STOP {pid}; sleep 1; kill -CONT {pid}")), 0)?;
     // Room for less than an entry: the last page of the log is full but for some bytes.
     let full = "dd if=/dev/zero of=DIR/state/fill bs=4096 2>/dev/null; n=$(stat -c %s DIR/state/audit.log); \
         room=$((4096 - n % 4096 - 100)); [ $room -le 0 ] || head -c $room /dev/zero >>DIR/state/audit.log; \
         rm DIR/etc/break_glass; sleep 3; rm DIR/state/fill; sleep 2";
     ends(&own.sh(full), 0).map(drop)
+}
+
+/// Keeps other writers of the audit log waiting.
+fn hold(own: &Own) -> Result<fs::File, CheckError> {
+    let path = format!("{}/state/audit.lock", own.place.dir);
+    let failed = |source| CheckError::File { path: path.clone().into(), source };
+    let lock = fs::File::open(&path).map_err(failed)?;
+    flock(&lock, FlockOperation::LockExclusive).map_err(|errno| failed(errno.into()))?;
+    Ok(lock)
 }
 
 /// Rules that nobody used, and that do not say why.

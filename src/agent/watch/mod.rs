@@ -1,7 +1,9 @@
 //! The main loop: hand on events, prove again, look at break-glass, keep the state file true, until a signal comes.
 
+mod picture;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io::{self, IsTerminal as _},
     os::fd::{AsFd as _, OwnedFd},
     time::{Duration, Instant},
@@ -11,23 +13,16 @@ use async_signal::{Signal, Signals};
 use smol::{Async, Timer, future::FutureExt as _, stream::StreamExt as _};
 
 use super::{
-    AgentError, Guard, Journal, Lines, Moment, Options, break_glass,
-    change::{moved_cgroups, policy_state},
-    guard::describe,
-    notify::Notify,
-    queue::{PATIENCE, Queue},
-    self_guard::guard_state,
+    AgentError, Guard, Journal, Lines, Moment, Options, break_glass, change::moved_cgroups, guard::describe,
+    notify::Notify, queue::Queue,
 };
 use crate::{
     audit::{self, Deed, What},
-    enforce::{Counters, Held, InForce, Missing, Outcome, Reader, Seals},
-    event::{Clock, Event, Lost, PolicyChange, ProofResult, StateChange, decode, rfc3339},
+    enforce::{Counters, Held, InForce, Outcome, Reader, Seals},
+    event::{Clock, Event, Lost, PolicyChange, ProofResult, StateChange, decode},
     plan::Decision,
-    state::{
-        AgentState, AttachState, BEAT, EventState, Health, HookState, RunDir, SCHEMA_VERSION, Status, uptime,
-    },
+    state::{AgentState, BEAT, Health, RunDir, Status, uptime},
     store::{Record, Store},
-    tier::{Hook, Mode, Need},
 };
 
 /// How often break-glass and counters are looked at: half of the second within which break-glass has to work.
@@ -69,8 +64,8 @@ pub(super) struct Watch {
     /// Ids of the maps, where they are not pinned.
     maps: BTreeMap<String, u32>,
     lost: u64,
-    /// How many bytes wait for a reader who does not read.
-    stuck: Option<usize>,
+    /// Whether nobody reads what is written.
+    stuck: bool,
     proof_failed: Option<String>,
     /// When hooks and policies were last looked at.
     proof_at: Instant,
@@ -145,7 +140,7 @@ impl Watch {
             sandbox,
             maps,
             lost: made.counters.lost,
-            stuck: None,
+            stuck: false,
             proof_failed: None,
             proof_at: Instant::now(),
             seals,
@@ -299,7 +294,7 @@ impl Watch {
         self.follow_break_glass();
         self.follow_clock();
         self.output.check().map_err(unwritten)?;
-        self.stuck = self.output.stuck();
+        self.stuck = self.output.is_stuck();
         let total = self.guard.counters()?.lost + self.output.dropped();
         if total > self.lost {
             let events = total - self.lost;
@@ -392,104 +387,6 @@ impl Watch {
         Ok(())
     }
 
-    fn status(&self) -> Result<Status, AgentError> {
-        let counters = self.guard.counters()?;
-        let broken = break_glass(&self.options.dirs.config);
-        let mut reasons = Vec::new();
-        if self.options.boot.audit && self.options.mode == Mode::Enforce {
-            reasons
-                .push("aegisbpf.mode=audit stands on the kernel command line: nothing is denied".to_owned());
-        } else if self.options.mode != self.decision.mode {
-            for passed in &self.decision.passed_over {
-                reasons.extend(passed.reasons.iter().map(|reason| format!("{}: {reason}", passed.tier.name)));
-            }
-        }
-        if broken {
-            reasons.push("break-glass is on: nothing is denied".to_owned());
-        }
-        for Missing { hook, error } in &self.guard.missing {
-            reasons.push(format!("the optional hook {} did not attach: {}", hook.name, root_cause(error)));
-        }
-        if !self.options.sandbox {
-            reasons.push("the agent was started without its sandbox (--no-sandbox)".to_owned());
-        }
-        reasons.extend(self.moved.iter().cloned());
-        reasons.extend(self.set_back.iter().chain(&self.unrecorded).cloned());
-        reasons.extend(self.unwritten.clone());
-        reasons.extend(self.stuck.map(|_| {
-            format!(
-                "nobody has read standard output for {} s: events stay in the kernel, and are lost when it has no room for them",
-                PATIENCE.as_secs()
-            )
-        }));
-        let degraded = !reasons.is_empty();
-        let wrong = self.wrong();
-        let status = match (wrong.is_empty(), degraded) {
-            (false, _) => Health::Unhealthy,
-            (true, true) => Health::Degraded,
-            (true, false) => Health::Healthy,
-        };
-        reasons.extend(wrong);
-        reasons.extend(self.guard.untried());
-        reasons.extend(self.lost_run.clone());
-        reasons.extend(self.policy.1.iter().flat_map(|record| record.remarks.iter().cloned()));
-        Ok(Status {
-            schema_version: SCHEMA_VERSION,
-            status,
-            enforcing: self.guard.enforcing() && self.proof_failed.is_none(),
-            mode: Some(self.decision.mode),
-            tier: Some(self.guard.tier.name.to_owned()),
-            attach_state: if self.guard.missing.is_empty() {
-                AttachState::Full
-            } else {
-                AttachState::Partial
-            },
-            hooks: self.hooks(),
-            uncovered: self.uncovered(),
-            policy: policy_state(&self.policy.0, self.policy.1.as_ref()),
-            events: EventState { submitted: counters.submitted, lost: counters.lost + self.output.dropped() },
-            break_glass: broken,
-            agent: AgentState { running: true, pid: Some(std::process::id()), beat: None },
-            sandbox: Some(self.sandbox.clone()),
-            guard: guard_state(&self.guard.loaded.bank),
-            reasons,
-            maps: self.maps.clone(),
-        })
-    }
-
-    /// What is not as it was proven.
-    fn wrong(&self) -> Vec<String> {
-        let mode = self.decision.mode;
-        let switched = !self.guard.has_mode(mode);
-        let switched =
-            switched.then(|| format!("somebody switched the programs out of {} mode", mode.name()));
-        let disarmed = self.options.requested.guard && self.guard.loaded.bank.enrolled().is_none();
-        let disarmed = disarmed.then(|| "somebody disarmed the self-guard".to_owned());
-        self.proof_failed.iter().cloned().chain(switched).chain(disarmed).collect()
-    }
-
-    /// Claims that rest on a missing hook, each once.
-    fn uncovered(&self) -> Vec<String> {
-        let claims: BTreeSet<&str> =
-            self.guard.missing.iter().flat_map(|one| one.hook.carries).copied().collect();
-        claims.into_iter().map(str::to_owned).collect()
-    }
-
-    fn hooks(&self) -> Vec<HookState> {
-        let proven = |name| {
-            let proof = self.guard.proofs.iter().find(|proof| proof.hook == name)?;
-            (proof.outcome == Outcome::Refused).then(|| rfc3339(proof.at))
-        };
-        let state = |hook: &Hook, attached| HookState {
-            name: hook.name.to_owned(),
-            required: hook.need == Need::Required,
-            attached,
-            proven_at: proven(hook.name),
-        };
-        let attached = self.guard.attached.iter().map(|one| state(one.hook, true));
-        attached.chain(self.guard.missing.iter().map(|one| state(one.hook, false))).collect()
-    }
-
     /// Hands on what is left and says goodbye. Pinned enforcement stays.
     async fn stop(mut self) -> Result<(), AgentError> {
         self.drain_last().await?;
@@ -527,13 +424,4 @@ impl Watch {
 
 fn unwritten(source: io::Error) -> AgentError {
     AgentError::Loop { action: "write to standard output", source }
-}
-
-/// What lies under an error and all its causes: the kernel's answer.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut root = error;
-    while let Some(cause) = root.source() {
-        root = cause;
-    }
-    root.to_string()
 }

@@ -1,6 +1,11 @@
 //! What stands between this process and the kernel.
 
 use super::{super::Facts, Finding};
+use crate::kernel;
+
+/// What ships for the agent in `apparmor/` and in `selinux/`.
+const PROFILE: &str = "aegisbpf";
+const DOMAIN: &str = "aegisbpf_t";
 
 const STATUS: &str = "/proc/self/status";
 
@@ -54,28 +59,58 @@ pub(super) fn user_namespace(facts: &Facts<'_>) -> Finding {
 }
 
 pub(super) fn apparmor(facts: &Facts<'_>) -> Finding {
-    match &facts.around.apparmor {
-        None => Finding::skip("AppArmor is not active, or does not say"),
-        Some(profile) if !profile.confined => Finding::ok(format!("{} (/proc/self/attr)", profile.label)),
-        Some(profile) if facts.programs_load() => {
-            Finding::ok(format!("{} (/proc/self/attr), and programs load", profile.label))
-        }
-        Some(profile) => Finding::warn(format!("{} (/proc/self/attr)", profile.label))
+    let Some(profile) = &facts.around.apparmor else {
+        return Finding::skip("AppArmor is not active, or does not say");
+    };
+    let agent = of_agent(facts, &["attr/apparmor/current", "attr/current"], PROFILE);
+    let evidence = format!("{} (/proc/self/attr)", profile.label);
+    if !profile.confined {
+        Finding::ok(format!("{evidence}{agent}"))
+    } else if facts.programs_load() {
+        Finding::ok(format!("{evidence}, and programs load{agent}"))
+    } else {
+        Finding::warn(format!("{evidence}{agent}"))
             .fix("journalctl -k -g 'apparmor=\"DENIED\"'")
-            .fix("add `capability bpf, capability perfmon,` to the profile, then apparmor_parser -r it"),
+            .fix("add `capability bpf, capability perfmon,` to the profile, then apparmor_parser -r it")
+            .fix(format!("for the agent, load what ships: apparmor_parser -r /etc/apparmor.d/{PROFILE}"))
     }
 }
 
 pub(super) fn selinux(facts: &Facts<'_>) -> Finding {
-    match &facts.around.selinux {
-        None => Finding::skip("SELinux is not active, or not visible"),
-        Some((false, label)) => Finding::ok(format!("permissive, {label} (/sys/fs/selinux/enforce)")),
-        Some((true, label)) if facts.programs_load() => {
-            Finding::ok(format!("enforcing, {label} (/sys/fs/selinux/enforce), and programs load"))
-        }
-        Some((true, label)) => Finding::warn(format!("enforcing, {label} (/sys/fs/selinux/enforce)"))
-            .fix("ausearch -m avc -c aegisbpf | audit2why"),
+    let Some((enforcing, label)) = &facts.around.selinux else {
+        return Finding::skip("SELinux is not active, or not visible");
+    };
+    let agent = of_agent(facts, &["attr/current"], DOMAIN);
+    let state = if *enforcing { "enforcing" } else { "permissive" };
+    let evidence = format!("{state}, {label} (/sys/fs/selinux/enforce)");
+    if !enforcing {
+        Finding::ok(format!("{evidence}{agent}"))
+    } else if facts.programs_load() {
+        Finding::ok(format!("{evidence}, and programs load{agent}"))
+    } else {
+        Finding::warn(format!("{evidence}{agent}"))
+            .fix("ausearch -m avc -c aegisbpf | audit2why")
+            .fix(format!("for the agent, load the module of {DOMAIN}: semodule -i aegisbpf.pp"))
     }
+}
+
+/// What is to be said of the agent that runs, whose label may be another one than that of this process.
+fn of_agent(facts: &Facts<'_>, attributes: &[&str], ships: &str) -> String {
+    let agent = facts.picture.status.agent;
+    let Some(pid) = agent.pid.filter(|_| agent.running) else {
+        return format!("; what ships for the agent is {ships}");
+    };
+    let label = attributes.iter().find_map(|name| kernel::read(&format!("/proc/{pid}/{name}")).ok());
+    match label.as_deref().map(|label| label.trim_end_matches('\0')) {
+        None => format!("; the label of the agent (pid {pid}) cannot be read"),
+        Some(label) if names(label, ships) => format!("; the agent has {label}"),
+        Some(label) => format!("; the agent has {label}, and not {ships}, which ships for it"),
+    }
+}
+
+/// Whether a label is of this profile (`NAME (MODE)`) or of this domain (`USER:ROLE:TYPE:LEVEL`).
+fn names(label: &str, ships: &str) -> bool {
+    label.split([' ', ':']).any(|word| word == ships)
 }
 
 pub(super) fn pid_namespace(facts: &Facts<'_>) -> Finding {
@@ -95,5 +130,27 @@ pub(super) fn landlock(facts: &Facts<'_>) -> Finding {
         }
         Some(lsm) => Finding::warn(format!("landlock is not active ({})", lsm.source))
             .fix("use a kernel from v5.13 on with landlock in lsm="),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_named_ships() {
+        let profile = include_str!("../../../../apparmor/aegisbpf");
+        assert!(profile.contains(&format!("\nprofile {PROFILE} /")));
+        let module = include_str!("../../../../selinux/aegisbpf.te");
+        assert!(module.contains(&format!("\ntype {DOMAIN};")));
+    }
+
+    #[test]
+    fn a_label_names_a_profile_or_a_domain() {
+        assert!(names("aegisbpf (enforce)", PROFILE));
+        assert!(names("system_u:system_r:aegisbpf_t:s0", DOMAIN));
+        for other in ["unconfined", "aegisbpf-old (enforce)", "system_u:system_r:aegisbpf_exec_t:s0", ""] {
+            assert!(!names(other, PROFILE) && !names(other, DOMAIN), "{other}");
+        }
     }
 }

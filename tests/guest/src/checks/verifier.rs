@@ -1,10 +1,13 @@
 //! What the verifier spends on each program, held against a committed ceiling; and that each loads.
 
-use super::agent::ask;
+use super::agent::{ends, json};
 use super::{Check, CheckError};
+use crate::run::Cmd;
+use guest::AGENT;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 pub(super) const CHECKS: [Check; 1] = [Check { id: "verifier.budget", run: |_| budget() }];
 
@@ -14,13 +17,17 @@ struct Ceiling {
     states: u64,
 }
 
+/// Every program in each form, twice: an emulated machine takes its time.
+const PATIENCE: Duration = Duration::from_secs(400);
+
 /// Another form of a program has what stands behind its name.
 const FORMS: [&str; 3] = ["_again", "_bare", ""];
 
 fn budget() -> Result<(), CheckError> {
     let ceilings: BTreeMap<String, Ceiling> = toml::from_str(include_str!("../../../verifier.toml"))
         .map_err(|error| wrong("tests/verifier.toml", "ceilings", &error))?;
-    let report = ask(&["probe", "--programs", "--json"], 0)?;
+    let probe = Cmd::new(AGENT).args(["probe", "--programs", "--json"]).timeout(PATIENCE);
+    let report = json(&ends(&probe, 0)?.stdout)?;
     let programs = report.pointer("/programs").and_then(Value::as_array).cloned().unwrap_or_default();
     let text = |program: &Value, field: &str| {
         program.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()

@@ -75,6 +75,8 @@ impl Original {
                 return Ok(Self { thread, registers });
             }
             ptrace::detach(thread, None)?;
+            // An exec stops it once more, and then the other stop waits still.
+            kill(thread, Signal::SIGCONT)?;
             std::thread::sleep(Duration::from_millis(10));
         }
         Err(io::Error::other(format!("{thread} is in no system call")))

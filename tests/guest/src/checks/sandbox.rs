@@ -216,12 +216,13 @@ fn put(arguments: &mut [u64; 6], index: usize, value: u64) {
     }
 }
 
-/// The trampolines of the kernel for probes of programs are passed without a filter (kernel v6.14, `cf6cb56ef244`): called
-/// from anywhere else they end the caller by SIGILL.
+/// The trampolines of the kernel for probes of programs, uretprobe and uprobe, are passed without a filter (kernel v6.14,
+/// `cf6cb56ef244`): called from anywhere else they end the caller by SIGILL, or answer EPROTO, and do nothing.
 fn is_killed(number: i64, answer: Answer) -> bool {
     const PROBES: std::ops::RangeInclusive<i64> = 335..=336;
     answer == Answer::Killed(Signal::SIGSYS)
-        || PROBES.contains(&number) && answer == Answer::Killed(Signal::SIGILL)
+        || PROBES.contains(&number)
+            && matches!(answer, Answer::Killed(Signal::SIGILL) | Answer::Errno(libc::EPROTO))
 }
 
 /// Makes the calls in twins; those that ended otherwise than they should.

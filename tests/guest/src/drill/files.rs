@@ -64,7 +64,7 @@ pub(super) const FILES: &[Attempt] = &[
     attempt(
         "drill.rmdir-outside",
         "removing a directory elsewhere",
-        By::Landlock(1),
+        By::Both(1),
         &[Step(libc::SYS_rmdir, &[DIR])],
     ),
     attempt(

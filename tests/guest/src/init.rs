@@ -1,7 +1,7 @@
 //! PID 1: mounts, loads the modules, starts what this boot is for, reaps orphans until it ends, powers off.
 
 use crate::boot::Boot;
-use crate::{image, mounts, report};
+use crate::{image, mounts, report, selinux};
 use guest::{Line, MODULE_LIST, PARAM_ROW, PARAM_SHELL, RECORD_MARK, RUN_FILE};
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 use rustix::system::{RebootCommand, finit_module, reboot, sethostname};
@@ -32,6 +32,7 @@ pub(crate) fn main() -> ExitCode {
     report::report_panics("init");
     faults.extend(mounts::unknown(&boot).into_iter().map(|name| format!("no mount is called '{name}'")));
     faults.extend(load_modules());
+    faults.extend(selinux::begin());
     let _ = sethostname(b"guest");
     for detail in faults {
         report::send(&Line::Fail { id: "init".into(), detail });

@@ -26,6 +26,12 @@ pub const IMAGE: &str = "/image";
 pub const AGENT: &str = "/sbin/aegisbpf";
 /// A program that needs its loader and the C library, both from the host of the VM.
 pub const DYNAMIC_TRUE: &str = "/usr/lib/dynamic/true";
+/// The profile of the agent, as the `AppArmor` of a kernel takes it.
+pub const APPARMOR_PROFILE: &str = "/etc/profiles/apparmor";
+/// A whole policy of `SELinux`, with the module of the agent.
+pub const SELINUX_POLICY: &str = "/etc/profiles/selinux";
+/// What that policy labels the files of the guest: path, tab, label.
+pub const SELINUX_LABELS: &str = "/etc/profiles/labels";
 /// Kernel parameter that names the row of checks to run.
 pub const PARAM_ROW: &str = "aegis.row";
 /// Kernel parameter with the comma-separated beginnings of the ids of the checks to run; without it, all are run.

@@ -15,15 +15,19 @@ mod enter;
 mod files;
 mod filter;
 mod follower;
+mod hostile;
 mod image;
 mod init;
 mod injector;
 mod killer;
+mod kmsg;
+mod labelled;
 mod lacking;
 mod mounts;
 mod report;
 mod row;
 mod run;
+mod selinux;
 mod twin;
 mod ways;
 
@@ -46,6 +50,8 @@ fn main() -> ExitCode {
         ["follow", rest @ ..] => follower::main(rest),
         ["inject", rest @ ..] => injector::main(rest),
         ["traced", rest @ ..] => killer::main(rest),
+        ["hostile", rest @ ..] => hostile::main(rest),
+        ["labelled", rest @ ..] => labelled::main(rest),
         ["lacking", rest @ ..] => lacking::main(rest),
         ["--list", name] => list(name),
         _ => {

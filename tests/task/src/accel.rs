@@ -43,7 +43,7 @@ fn key() -> String {
 
 fn trial(logs: &Path, kernel: &Kernel, guest: &Path) -> Result<bool> {
     // The guest stands in for the agent: the trial starts neither.
-    let content = Content { guest, agent: guest, modules: &[], run: Some("true"), image: None };
+    let content = Content { guest, agent: guest, modules: &[], files: &[], run: Some("true"), image: None };
     let initramfs = Initramfs::build(&content)?;
     let machine = Machine {
         image: kernel.image(),

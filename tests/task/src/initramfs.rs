@@ -18,10 +18,11 @@ const BUSYBOX: [&str; 2] = ["/bin/busybox", "/usr/bin/busybox"];
 const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 const LIBC: [&str; 2] = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/libc.so.6"];
 
-const DIRECTORIES: [&str; 15] = [
+const DIRECTORIES: [&str; 16] = [
     "bin",
     "dev",
     "etc",
+    "etc/profiles",
     "lib",
     "lib/x86_64-linux-gnu",
     "lib64",
@@ -50,6 +51,8 @@ pub(crate) struct Content<'a> {
     pub(crate) guest: &'a Path,
     pub(crate) agent: &'a Path,
     pub(crate) modules: &'a [Module],
+    /// More files, by their paths in the guest.
+    pub(crate) files: &'a [(&'static str, Vec<u8>)],
     /// A command for the shell, instead of a row of checks.
     pub(crate) run: Option<&'a str>,
     /// The archive of a whole system that this boot hands over to.
@@ -88,6 +91,9 @@ impl Initramfs {
         cpio.file("etc/group", 0o644, b"root:x:0:\nnogroup:x:65534:\n");
         cpio.file("etc/profile", 0o644, b"export PS1='guest:\\w# '\n");
         add_dynamic(&mut cpio)?;
+        for (path, bytes) in content.files {
+            cpio.file(path.trim_start_matches('/'), 0o600, bytes);
+        }
         if let Some(run) = content.run {
             cpio.file(RUN_FILE.trim_start_matches('/'), 0o644, format!("{run}\n").as_bytes());
         }

@@ -22,6 +22,7 @@ mod matrix;
 mod modules;
 mod paths;
 mod privileges;
+mod profiles;
 mod record;
 mod release;
 mod reports;

@@ -1,7 +1,8 @@
 //! The rows of the matrix, as data.
 
 use crate::kernels::{self, Selector};
-use crate::rig::{LSM_WITH_BPF, LSM_WITHOUT_BPF, Setup};
+use crate::profiles::Profile;
+use crate::rig::{LSM_APPARMOR, LSM_SELINUX, LSM_WITH_BPF, LSM_WITHOUT_BPF, Setup};
 use guest::{PARAM_CHECKS, PARAM_NOMOUNT, PARAM_ROW};
 
 /// The last kernel before the newest differs little from it, and an ordinary day has no time for all of both.
@@ -36,6 +37,7 @@ struct Template {
     smp: u32,
     counted: bool,
     image: bool,
+    profile: Option<Profile>,
     reboots: bool,
 }
 
@@ -53,6 +55,7 @@ const PLAIN: Template = Template {
     smp: 2,
     counted: false,
     image: false,
+    profile: None,
     reboots: false,
 };
 
@@ -84,6 +87,26 @@ const TEMPLATES: &[Template] = &[
     },
     // The least that each operation takes, one run of it for each capability.
     Template { name: "privileges", on: On::Daily(&["5.10"]), checks: "privileges", ..PLAIN },
+    // The agent confined by what ships for it.
+    Template {
+        name: "apparmor",
+        on: On::Daily(&["6.12"]),
+        checks: "apparmor",
+        lsm: LSM_APPARMOR,
+        modules: &["loop"],
+        profile: Some(Profile::AppArmor),
+        ..PLAIN
+    },
+    Template {
+        name: "selinux",
+        on: On::Daily(&["6.12"]),
+        checks: "selinux",
+        lsm: LSM_SELINUX,
+        modules: &["loop"],
+        disks: true,
+        profile: Some(Profile::SeLinux),
+        ..PLAIN
+    },
     // Some sixty runs of the agent each.
     Template { name: "partial", on: On::Daily(&["newest"]), checks: "partial", ..PLAIN },
     Template { name: "partial-no-lsm", on: On::Daily(&[]), checks: "partial", lsm: LSM_WITHOUT_BPF, ..PLAIN },
@@ -173,6 +196,7 @@ fn row(kernel: &Selector, template: &Template) -> Option<Row> {
         smp: template.smp,
         counted: template.counted,
         image: template.image,
+        profile: template.profile,
         reboots: template.reboots,
         run: None,
     };
@@ -233,6 +257,8 @@ mod tests {
                 "6.12/operate",
                 "6.12/guard",
                 "6.12/systemd",
+                "6.12/apparmor",
+                "6.12/selinux",
                 "newest-1/trace",
                 "newest-1/failures-no-lsm",
                 "newest/lsm",

@@ -7,6 +7,7 @@ use crate::initramfs::{Content, Initramfs};
 use crate::kernels::{Kernel, Store};
 use crate::modules;
 use crate::paths::{self, MUSL};
+use crate::profiles::{self, Profile};
 use crate::vm::{self, Accel, Machine};
 use anyhow::{Context as _, Result};
 use std::fs;
@@ -16,6 +17,10 @@ use std::path::{Path, PathBuf};
 pub(crate) const LSM_WITH_BPF: &str = "lockdown,capability,landlock,yama,apparmor,bpf";
 /// The list of most distributions.
 pub(crate) const LSM_WITHOUT_BPF: &str = "lockdown,capability,landlock,yama,apparmor";
+
+/// The list of a host where `AppArmor` confines the agent, and one where `SELinux` does.
+pub(crate) const LSM_APPARMOR: &str = "landlock,lockdown,yama,integrity,apparmor,bpf";
+pub(crate) const LSM_SELINUX: &str = "landlock,lockdown,yama,integrity,selinux,bpf";
 
 /// How one VM differs from another.
 #[derive(Clone, Debug)]
@@ -34,6 +39,8 @@ pub(crate) struct Setup {
     pub(crate) counted: bool,
     /// Boot a whole system, with systemd as init, and run there what is to be run.
     pub(crate) image: bool,
+    /// What confines the agent there.
+    pub(crate) profile: Option<Profile>,
     /// Whether a reboot boots it again, with the disks as they are then.
     pub(crate) reboots: bool,
     /// A command for the shell, instead of a row of checks.
@@ -84,10 +91,12 @@ impl Rig {
         let disks = if setup.disks { disks::make()? } else { Vec::new() };
         let run = setup.run.as_deref();
         let image = if setup.image { Some(Store::open()?.image()?) } else { None };
+        let files = setup.profile.map(profiles::files).transpose()?.unwrap_or_default();
         let content = Content {
             guest: &self.guest,
             agent: &self.agent,
             modules: &modules,
+            files: &files,
             run,
             image: image.as_deref(),
         };

@@ -1,7 +1,9 @@
 //! The checks, and which of them make up a row.
 
 mod agent;
+mod apparmor;
 mod boots;
+mod bound;
 mod doctor;
 mod drill;
 mod enforce;
@@ -19,6 +21,7 @@ mod proof;
 mod refusals;
 mod rig;
 mod sandbox;
+mod selinux;
 mod signed;
 mod smoke;
 mod surface;
@@ -105,6 +108,8 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
         "systemd" => Some(unit::checks()),
         "drill" => Some([smoke::CHECKS.as_slice(), &sandbox::CHECKS, &drill::checks()].concat()),
         "privileges" => Some([smoke::CHECKS.to_vec(), privileges::checks()].concat()),
+        "apparmor" => Some([smoke::CHECKS.to_vec(), apparmor::checks()].concat()),
+        "selinux" => Some([smoke::CHECKS.to_vec(), selinux::checks()].concat()),
         "swaps" => Some(load::SWAPS.to_vec()),
         "off" => Some(boots::OFF.to_vec()),
         "audit" => Some(boots::AUDIT.to_vec()),

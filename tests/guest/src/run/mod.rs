@@ -67,6 +67,17 @@ impl Cmd {
         }
     }
 
+    /// The same, begun by these words: a program that becomes what its last arguments name.
+    pub(crate) fn behind<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut words = words.into_iter().map(OsString::from);
+        if let Some(first) = words.next() {
+            let program = std::mem::replace(&mut self.program, first);
+            let args = std::mem::take(&mut self.args);
+            self.args = words.chain([program]).chain(args).collect();
+        }
+        self
+    }
+
     /// A script for busybox's shell.
     pub(crate) fn sh(script: &str) -> Self {
         Self::new("/bin/sh").args(["-c", script])

@@ -5,6 +5,7 @@ use crate::artifacts::{self, cargo};
 use crate::browser;
 use crate::cmd::vm;
 use crate::paths::{MUSL, release_binary};
+use crate::profiles;
 use crate::tally::{Tally, run};
 use crate::unit;
 use anyhow::{Context as _, Result, bail};
@@ -22,6 +23,9 @@ pub(crate) fn main() -> Result<ExitCode> {
     check::steps(&mut tally);
     tally.step("cargo deny", || run(cargo()?.args(["deny", "check", "bans", "licenses", "sources"])));
     tally.step("the page of the reports in a browser", browser::look);
+    tally.step("the AppArmor profile", || profiles::apparmor().map(drop));
+    tally.step("the SELinux module", || profiles::selinux().map(drop));
+    tally.step("the labels of the SELinux module", profiles::labels_as_said);
     for target in [MUSL, MUSL_ARM64] {
         let binary = release_binary(target, "aegisbpf")?;
         tally.step(&format!("release build for {target}"), || {

@@ -3,6 +3,7 @@
 use crate::fleet::{self, Options};
 use crate::kernels::{self, Selector, Store};
 use crate::matrix;
+use crate::profiles::Profile;
 use crate::rig::{LSM_WITH_BPF, Rig, Setup};
 use crate::single;
 use crate::tally::Count;
@@ -45,6 +46,9 @@ pub(crate) struct Args {
     /// Boot a whole Debian with systemd as init; what is in dist/ lies in /root/dist
     #[arg(long, requires = "one")]
     image: bool,
+    /// Take along what confines the agent, compiled
+    #[arg(long, requires = "one", value_enum)]
+    profile: Option<Profile>,
     /// Leave this mount out, for example bpffs
     #[arg(long, requires = "one", value_name = "NAME")]
     nomount: Vec<String>,
@@ -167,6 +171,7 @@ fn setup(args: &Args) -> Setup {
         smp: args.smp,
         counted: args.counted,
         image: args.image,
+        profile: args.profile,
         reboots: false,
         run: args.run.clone(),
     }

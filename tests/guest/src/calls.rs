@@ -7,7 +7,7 @@ pub(crate) fn number(name: &str) -> Option<i64> {
     NUMBERS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
 }
 
-const NUMBERS: [(&str, i64); 57] = [
+const NUMBERS: &[(&str, i64)] = &[
     ("access", libc::SYS_access),
     ("bpf", libc::SYS_bpf),
     ("brk", libc::SYS_brk),
@@ -19,6 +19,7 @@ const NUMBERS: [(&str, i64); 57] = [
     ("epoll_pwait", libc::SYS_epoll_pwait),
     ("execve", libc::SYS_execve),
     ("exit_group", libc::SYS_exit_group),
+    ("fchmod", libc::SYS_fchmod),
     ("fcntl", libc::SYS_fcntl),
     ("flock", libc::SYS_flock),
     ("fstat", libc::SYS_fstat),

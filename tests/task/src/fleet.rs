@@ -2,6 +2,7 @@
 
 use crate::console;
 use crate::docs;
+use crate::drill::{self, Drill};
 use crate::failures::{self, Failures};
 use crate::kernels::{Kernel, Selector, Store};
 use crate::matrix::Row;
@@ -115,17 +116,21 @@ struct Found {
     failures: Option<failures::Outcome>,
     /// What came of taking away privileges.
     privileges: Option<failures::Outcome>,
+    /// What came of the drill of a taken-over agent.
+    drill: Option<failures::Outcome>,
     /// What doctor reports of the guest.
     report: Option<String>,
 }
 
 /// Records a row as soon as it has ended: a matrix takes hours. What cannot be recorded has failed.
-fn kept(row: &str, Found { ways, failures, privileges, report }: Found) -> Count {
+fn kept(row: &str, Found { ways, failures, privileges, drill, report }: Found) -> Count {
     let ways = ways.map_or(Ok(()), |ways| Record::keep(row, ways));
     let failures = |()| failures.map_or(Ok(()), |failures| Failures::keep(row, failures));
+    let drill = |()| drill.map_or(Ok(()), |drill| Drill::keep(row, drill));
     let report = |()| report.map_or(Ok(()), |text| reports::keep(row, &text));
     let privileges = |()| privileges.map_or(Ok(()), |privileges| Privileges::keep(row, privileges));
-    let Err(error) = ways.and_then(failures).and_then(privileges).and_then(report) else {
+    let kept = ways.and_then(failures).and_then(privileges).and_then(drill).and_then(report);
+    let Err(error) = kept else {
         return Count::default();
     };
     println!("    not recorded: {error:#}");
@@ -164,6 +169,7 @@ fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<(Verdict, Found)> 
         let came = |checks: &[String]| failures::Outcome::of(&kernel.release, &expected, checks, &verdict);
         found.failures = came(&docs::provoking()?);
         found.privileges = came(&guest::privilege_checks());
+        found.drill = drill::of(&kernel.release, &expected, &verdict);
     }
     Ok((verdict, found))
 }

@@ -12,6 +12,7 @@ mod console;
 mod cpio;
 mod disks;
 mod docs;
+mod drill;
 mod failures;
 mod fleet;
 mod image;

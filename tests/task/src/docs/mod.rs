@@ -6,9 +6,11 @@ mod compatibility;
 mod contract;
 mod degraded;
 mod privileges;
+mod sandbox;
 mod suite;
 
 use self::contract::Contracts;
+use crate::drill::Drill;
 use crate::failures::Failures;
 use crate::privileges::Privileges;
 use crate::record::Record;
@@ -41,6 +43,7 @@ pub(crate) fn all() -> Result<Vec<Document>> {
         Document { path: catalog::PATH, text: catalog::text(&contracts, ways) },
         Document { path: degraded::PATH, text: degraded::text(&contracts, &Failures::read()?) },
         Document { path: privileges::PATH, text: privileges::text(&Privileges::read()?)? },
+        Document { path: sandbox::PATH, text: sandbox::text(&Drill::read()?)? },
         Document { path: suite::PATH, text: suite::text(ways) },
         Document {
             path: compatibility::PATH,

@@ -22,13 +22,13 @@ pub(super) const FILES: &[Attempt] = &[
     attempt(
         "drill.read-environment",
         "opening the environment of init",
-        By::Landlock(1),
+        By::Privilege,
         &[Step(libc::SYS_openat, &[HERE, Text("/proc/1/environ"), NONE])],
     ),
     attempt(
         "drill.process-memory",
         "opening the memory of init",
-        By::Landlock(1),
+        By::Privilege,
         &[Step(libc::SYS_openat, &[HERE, Text("/proc/1/mem"), N(READ_WRITE)])],
     ),
     attempt(
@@ -85,7 +85,7 @@ pub(super) const FILES: &[Attempt] = &[
     attempt(
         "drill.device",
         "opening a device",
-        By::Landlock(1),
+        By::Privilege,
         &[Step(libc::SYS_open, &[Text("/dev/mem"), NONE])],
     ),
     attempt(

@@ -18,6 +18,8 @@ pub enum By {
     Both(u32),
     /// Landlock alone, from this ABI on. On an older kernel the attempt succeeds.
     Landlock(u32),
+    /// That it has no capability, on every kernel.
+    Privilege,
 }
 
 /// An argument of a call.

@@ -11,12 +11,14 @@ use std::fmt::Write as _;
 pub(super) const PATH: &str = "docs/SANDBOX.md";
 
 const HEAD: &str = "\
-<!-- Written by `./dev docs` from src/confine/*.toml, tests/guest/src/drill.rs and docs/drill.json. -->
+<!-- Written by `./dev docs` from src/confine/*.toml, tests/guest/src/drill/ and docs/drill.json. -->
 # The agent's sandbox
 
 Once it has attached and proven, and before it reads the first event, the agent gives up what it needs no more. All of it
 binds every thread, for good: what needs more is a restart. `aegisbpf status` says what was achieved under `sandbox`.
 
+- **Capabilities**: none, but for `CAP_BPF` where the kernel asks for it to read a map
+  ([the table](../SECURITY.md#privileges)).
 - **`no_new_privs`**: no program it could start has more than it has.
 - **Landlock**: of all files it can open those of the state and the runtime directory, which it may read, write, make and
   remove; it executes nothing, binds and connects no socket, signals nobody outside. `status` names the ABI, and what an
@@ -40,8 +42,8 @@ const DRILL: &str = "
 
 On each kernel a copy is forked off the running agent from outside, with all that holds that back, and makes the calls. A
 process without a sandbox makes the same ones and gets through, or the check fails. *Killed*: by the filter; *killed, refused*:
-by the filter, and without it Landlock refuses (`EACCES` or `EPERM`); *refused*: by Landlock alone, because the agent needs the call
-elsewhere. `./dev vm --row drill --record` tries all of it anew.
+by the filter, and without it Landlock refuses (`EACCES` or `EPERM`); *refused*: by Landlock, or for want of a capability, because the
+agent needs the call elsewhere. `./dev vm --row drill --record` tries all of it anew.
 ";
 
 const CALLS: &str = "
@@ -87,6 +89,7 @@ fn cell(attempt: &Attempt, series: &str, outcome: &Outcome) -> String {
         (_, By::Both(abi)) if has(abi) => "killed, refused",
         (_, By::Filter | By::Both(_)) => "killed",
         (_, By::Landlock(abi)) if has(abi) => "refused",
+        (_, By::Privilege) => "refused",
         (_, By::Landlock(_)) => "**gets through**",
     }
     .to_owned()

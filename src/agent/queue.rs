@@ -53,7 +53,7 @@ struct Shared {
 }
 
 impl Queue {
-    /// To standard output.
+    /// To standard output. The system call filter may come after this: the thread is at work.
     pub(super) fn start() -> io::Result<Self> {
         Self::to(io::stdout())
     }
@@ -67,6 +67,8 @@ impl Queue {
         let there = Arc::clone(&shared);
         thread::Builder::new().name("output".into()).spawn(move || {
             let _kept = kept;
+            // The thread has made by now what calls its start takes.
+            let _ = wrote.try_send(());
             while let Ok(first) = incoming.recv_blocking() {
                 let batch = gather(first, &incoming);
                 if let Err(error) = out.write_all(batch.as_bytes()).and_then(|()| out.flush()) {
@@ -79,6 +81,7 @@ impl Queue {
                 let _ = wrote.try_send(());
             }
         })?;
+        let _ = room.recv_blocking();
         Ok(Self { lines, shared, room, dropped: 0, progress: (Instant::now(), 0) })
     }
 

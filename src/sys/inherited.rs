@@ -13,10 +13,19 @@ unsafe extern "C" {
 /// Closes every descriptor but the standard ones. Call it while this process has opened nothing itself.
 pub fn close_descriptors() -> io::Result<()> {
     // SAFETY: nobody here owns any of them, which the caller sees to.
-    match unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+    if unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) } == 0 {
+        return Ok(());
     }
+    let error = io::Error::last_os_error();
+    if error.raw_os_error() != Some(libc::ENOSYS) {
+        return Err(error);
+    }
+    // Before v5.9: one by one, up to the limit that processes have unless somebody raises it.
+    for descriptor in 3..1024 {
+        // SAFETY: as above; that most of them are not open does no harm.
+        unsafe { libc::close(descriptor) };
+    }
+    Ok(())
 }
 
 /// Removes all variables but these, and wipes them from the memory that `/proc/PID/environ` shows. Call it while there is

@@ -59,8 +59,8 @@ pub struct Attempt {
 /// The Landlock ABI that a kernel has, by its version.
 pub fn landlock_abi(series: &str) -> u32 {
     /// Kernel versions that brought one, from the first on.
-    const SINCE: [(u32, u32); 10] =
-        [(5, 13), (5, 19), (6, 2), (6, 7), (6, 10), (6, 12), (6, 15), (7, 0), (7, 1), (7, 2)];
+    const SINCE: [(u32, u32); 11] =
+        [(5, 13), (5, 19), (6, 2), (6, 7), (6, 10), (6, 12), (6, 15), (7, 0), (7, 1), (7, 2), (7, 3)];
     let mut numbers = series.split('.').map(|number| number.parse().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     u32::try_from(SINCE.iter().filter(|since| **since <= version).count()).unwrap_or(0)

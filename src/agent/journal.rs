@@ -109,18 +109,19 @@ impl Journal {
         /// A time that is older by less is not worth a write.
         const STEP: u64 = 60;
         let floor = self.floor()?;
-        let wanted = floor.max(Floor { policy_version, last_seen: clock() });
+        let wanted = |floor: Floor| floor.max(Floor { policy_version, last_seen: clock() });
+        let raised = wanted(floor);
         let kept =
             self.store.floor()? == floor && self.ledger.as_ref().is_none_or(|ledger| is_in(ledger, floor));
-        if kept && wanted.policy_version == floor.policy_version && wanted.last_seen < floor.last_seen + STEP
+        if kept && raised.policy_version == floor.policy_version && raised.last_seen < floor.last_seen + STEP
         {
             return Ok(floor);
         }
         let _writer = self.log.lock()?;
-        // Another one may have raised it since.
-        let wanted = self.floor()?.max(wanted);
-        self.set_floor(wanted)?;
-        Ok(wanted)
+        // Asked anew: another one may have raised it since, or an operator may have lowered it.
+        let raised = wanted(self.floor()?);
+        self.set_floor(raised)?;
+        Ok(raised)
     }
 
     /// Takes the time of now for the latest one, also when it is not.
@@ -206,4 +207,36 @@ pub(super) fn deed(what: What, from: Option<u64>, record: &Record) -> Deed {
 fn is_in(ledger: &Ledger, floor: Floor) -> bool {
     let page = ledger.read();
     page.policy_version == floor.policy_version && page.last_seen == floor.last_seen
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread, time::Duration};
+
+    use super::*;
+
+    #[test]
+    fn what_an_operator_lowered_meanwhile_stays_low() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = || dir.path().to_owned();
+        let dirs = Dirs { config: place(), state: place(), run: place(), bpffs: place() };
+        let journal = Journal::of(&dirs);
+        journal.store.keep_floor(Floor { policy_version: 1, last_seen: clock() + 7200 }).unwrap();
+        let writer = journal.log.lock().unwrap();
+        let (begun, begins) = mpsc::channel();
+        let raised = thread::scope(|scope| {
+            let raising = scope.spawn(|| {
+                begun.send(()).unwrap();
+                Journal::of(&dirs).raise(2).unwrap()
+            });
+            begins.recv().unwrap();
+            // It has read the old one by then, and waits for the lock.
+            thread::sleep(Duration::from_millis(100));
+            journal.store.keep_floor(Floor { policy_version: 1, last_seen: clock() }).unwrap();
+            drop(writer);
+            raising.join().unwrap()
+        });
+        assert_eq!(raised.policy_version, 2);
+        assert!(raised.last_seen < clock() + 60, "{}", raised.last_seen);
+    }
 }

@@ -54,10 +54,13 @@ fn killed(ctx: &Ctx) -> Result<(), CheckError> {
     at(&health(1, "unhealthy")?, "/enforcing", &json!(false))
 }
 
-/// By a terminal that goes away.
+/// By whoever supervises it. A hangup is nothing to an agent that writes to no terminal.
 fn stopped(_: &Ctx) -> Result<(), CheckError> {
-    let (place, mut agent) = enforcing("hangup", &[])?;
+    let (place, mut agent) = enforcing("stopped", &[])?;
     agent.process()?.signal(Signal::HUP)?;
+    thread::sleep(Duration::from_secs(2));
+    lives(&mut agent)?;
+    agent.process()?.signal(Signal::TERM)?;
     if let Some(process) = agent.0.take() {
         let outcome = process.wait(SOON)?;
         want("exit code 0", outcome.code() == 0, true)?;

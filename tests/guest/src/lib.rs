@@ -6,7 +6,7 @@ mod privileges;
 mod rules;
 mod scenarios;
 
-pub use drill::{ATTEMPTS, Arg, Attempt, By, Step, landlock_abi};
+pub use drill::{ATTEMPTS, Arg, Attempt, By, Step, attempt_checks, landlock_abi};
 pub use privileges::{
     CAP_BPF, CAP_DAC_READ_SEARCH, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_SYS_RESOURCE, Capability,
     Need, PRIVILEGED, Privileged, Version, Who, privilege_checks,

@@ -2,13 +2,11 @@
 
 use crate::console;
 use crate::docs;
-use crate::drill::{self, Drill};
-use crate::failures::{self, Failures};
 use crate::kernels::{Kernel, Selector, Store};
 use crate::matrix::Row;
-use crate::privileges::Privileges;
 use crate::record::{Outcome, Record};
 use crate::reports;
+use crate::results::{self, Outcome as Checked, Results};
 use crate::rig::Rig;
 use crate::row::{Seen, Verdict, judge};
 use crate::tally::Count;
@@ -113,11 +111,11 @@ struct Found {
     /// What became of the ways to a file; a row of which only some checks were run tells nothing of them.
     ways: Option<Outcome>,
     /// What became of the checks that provoke a failure.
-    failures: Option<failures::Outcome>,
+    failures: Option<Checked>,
     /// What came of taking away privileges.
-    privileges: Option<failures::Outcome>,
+    privileges: Option<Checked>,
     /// What came of the drill of a taken-over agent.
-    drill: Option<failures::Outcome>,
+    drill: Option<Checked>,
     /// What doctor reports of the guest.
     report: Option<String>,
 }
@@ -125,10 +123,11 @@ struct Found {
 /// Records a row as soon as it has ended: a matrix takes hours. What cannot be recorded has failed.
 fn kept(row: &str, Found { ways, failures, privileges, drill, report }: Found) -> Count {
     let ways = ways.map_or(Ok(()), |ways| Record::keep(row, ways));
-    let failures = |()| failures.map_or(Ok(()), |failures| Failures::keep(row, failures));
-    let drill = |()| drill.map_or(Ok(()), |drill| Drill::keep(row, drill));
+    let failures = |()| failures.map_or(Ok(()), |failures| Results::keep(results::FAILURES, row, failures));
+    let drill = |()| drill.map_or(Ok(()), |drill| Results::keep(results::DRILL, row, drill));
     let report = |()| report.map_or(Ok(()), |text| reports::keep(row, &text));
-    let privileges = |()| privileges.map_or(Ok(()), |privileges| Privileges::keep(row, privileges));
+    let privileges =
+        |()| privileges.map_or(Ok(()), |privileges| Results::keep(results::PRIVILEGES, row, privileges));
     let kept = ways.and_then(failures).and_then(privileges).and_then(drill).and_then(report);
     let Err(error) = kept else {
         return Count::default();
@@ -166,10 +165,10 @@ fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<(Verdict, Found)> 
     }
     if options.record && ready.row.chosen.is_empty() {
         found.ways = Outcome::of(&kernel.release, &ready.row.setup.lsm, &expected, &verdict)?;
-        let came = |checks: &[String]| failures::Outcome::of(&kernel.release, &expected, checks, &verdict);
+        let came = |checks: &[String]| Checked::of(&kernel.release, &expected, checks, &verdict);
         found.failures = came(&docs::provoking()?);
         found.privileges = came(&guest::privilege_checks());
-        found.drill = drill::of(&kernel.release, &expected, &verdict);
+        found.drill = came(&guest::attempt_checks());
     }
     Ok((verdict, found))
 }

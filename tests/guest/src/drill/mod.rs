@@ -56,6 +56,11 @@ pub struct Attempt {
     pub through: &'static [i32],
 }
 
+/// The check of each attempt.
+pub fn attempt_checks() -> Vec<String> {
+    ATTEMPTS.iter().flat_map(|(_, attempts)| attempts.iter()).map(|attempt| attempt.id.to_owned()).collect()
+}
+
 /// The Landlock ABI that a kernel has, by its version.
 pub fn landlock_abi(series: &str) -> u32 {
     /// Kernel versions that brought one, from the first on.

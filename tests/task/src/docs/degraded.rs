@@ -2,7 +2,7 @@
 
 use super::contract::{Behaviour, Contracts, Failure, Tier, Verdict};
 use super::{codes, head, row};
-use crate::failures::Failures;
+use crate::results::Results;
 use std::fmt::Write as _;
 
 pub(super) const PATH: &str = "docs/DEGRADED_MODES.md";
@@ -28,7 +28,7 @@ hook carries it as well: which of the two stops a given way is not promised.
 
 const COLUMNS: [&str; 5] = ["failure", "tiers that enforce", "`tracepoint`", "shown by", "observed"];
 
-pub(super) fn text(contracts: &Contracts, record: &Failures) -> String {
+pub(super) fn text(contracts: &Contracts, record: &Results) -> String {
     let mut out = HEAD.to_owned();
     for tier in &contracts.tiers {
         out.push_str(&claims(contracts, tier));
@@ -59,7 +59,7 @@ fn claims(contracts: &Contracts, tier: &Tier) -> String {
     out
 }
 
-fn line(contracts: &Contracts, failure: &Failure, record: &Failures) -> String {
+fn line(contracts: &Contracts, failure: &Failure, record: &Results) -> String {
     let mut enforcing = String::new();
     let mut observing = String::new();
     for tier in &contracts.tiers {
@@ -96,7 +96,7 @@ fn stated(behaviour: &Behaviour) -> String {
     out
 }
 
-fn counts(checks: &[String], record: &Failures) -> String {
+fn counts(checks: &[String], record: &Results) -> String {
     let count = |id: &String| match record.count(id) {
         (_, 0) => "not recorded".to_owned(),
         (passed, of) => format!("{passed} of {of}"),
@@ -112,7 +112,7 @@ mod tests {
     fn every_failure_has_a_line_with_both_behaviours() {
         let contracts = Contracts::read().expect("the contracts");
         for failure in &contracts.failures {
-            let line = line(&contracts, failure, &Failures::default());
+            let line = line(&contracts, failure, &Results::default());
             assert_eq!(line.matches(" | ").count(), 4, "{line}");
             assert!(!line.contains(" |  | "), "{line}");
         }

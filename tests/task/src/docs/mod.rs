@@ -10,11 +10,9 @@ mod sandbox;
 mod suite;
 
 use self::contract::Contracts;
-use crate::drill::Drill;
-use crate::failures::Failures;
-use crate::privileges::Privileges;
 use crate::record::Record;
 use crate::reports;
+use crate::results::{self, Results};
 use anyhow::{Result, anyhow};
 use guest::{Scenario, scenarios};
 
@@ -41,9 +39,12 @@ pub(crate) fn all() -> Result<Vec<Document>> {
     let (page, table) = aegisbpf::cmd::render(&reports::all()?)?;
     Ok(vec![
         Document { path: catalog::PATH, text: catalog::text(&contracts, ways) },
-        Document { path: degraded::PATH, text: degraded::text(&contracts, &Failures::read()?) },
-        Document { path: privileges::PATH, text: privileges::text(&Privileges::read()?)? },
-        Document { path: sandbox::PATH, text: sandbox::text(&Drill::read()?)? },
+        Document {
+            path: degraded::PATH,
+            text: degraded::text(&contracts, &Results::read(results::FAILURES)?),
+        },
+        Document { path: privileges::PATH, text: privileges::text(&Results::read(results::PRIVILEGES)?)? },
+        Document { path: sandbox::PATH, text: sandbox::text(&Results::read(results::DRILL)?)? },
         Document { path: suite::PATH, text: suite::text(ways) },
         Document {
             path: compatibility::PATH,

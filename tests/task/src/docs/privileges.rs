@@ -2,7 +2,7 @@
 
 use super::{head, row};
 use crate::paths;
-use crate::privileges::Privileges;
+use crate::results::Results;
 use anyhow::{Context as _, Result};
 use guest::{Need, PRIVILEGED, Privileged, Who};
 use std::fs;
@@ -16,19 +16,19 @@ const END: &str = "<!-- Up to here. -->\n";
 const COLUMNS: [&str; 6] = ["what", "as", "takes", "for", "kernels", "shown by, and observed on"];
 
 /// The document as it is, with the part in it as it has to be.
-pub(super) fn text(record: &Privileges) -> Result<String> {
+pub(super) fn text(record: &Results) -> Result<String> {
     let kept = fs::read_to_string(paths::root()?.join(PATH)).context(PATH)?;
     let (before, rest) = kept.split_once(BEGIN).with_context(|| format!("{PATH} lacks the line {BEGIN}"))?;
     let (_, after) = rest.split_once(END).with_context(|| format!("{PATH} lacks the line {END}"))?;
     Ok(format!("{before}{BEGIN}\n{}\n{END}{after}", table(record)))
 }
 
-fn table(record: &Privileges) -> String {
+fn table(record: &Results) -> String {
     PRIVILEGED.iter().fold(head(&COLUMNS), |table, operation| table + &lines(operation, record))
 }
 
 /// One line for an operation, and one for each capability that it takes.
-fn lines(operation: &Privileged, record: &Privileges) -> String {
+fn lines(operation: &Privileged, record: &Results) -> String {
     let by = match operation.by {
         Who::Root => "root",
         Who::User => "a user",
@@ -46,7 +46,7 @@ fn kernels(need: &Need) -> String {
     need.until.map_or_else(|| "all".to_owned(), |(major, minor)| format!("before {major}.{minor}"))
 }
 
-fn shown(check: &str, record: &Privileges) -> String {
+fn shown(check: &str, record: &Results) -> String {
     let (passed, of) = record.passed(check);
     match of {
         0 => format!("`{check}`: not recorded"),
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn every_need_has_a_line() {
-        let table = table(&Privileges::default());
+        let table = table(&Results::default());
         let needs = PRIVILEGED.iter().map(|operation| 1 + operation.needs.len()).sum::<usize>();
         assert_eq!(table.lines().count(), 2 + needs);
         assert!(table.contains("| `CAP_SYS_RESOURCE` | lifting"), "{table}");

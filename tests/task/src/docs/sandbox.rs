@@ -1,9 +1,8 @@
 //! `docs/SANDBOX.md`: what the agent leaves itself, and what a taken-over one could do with that.
 
 use super::{head, row};
-use crate::drill::Drill;
-use crate::failures::Outcome;
 use crate::release::Release;
+use crate::results::{Outcome, Results};
 use anyhow::{Result, anyhow};
 use guest::{ATTEMPTS, Attempt, By, CallRule, List, landlock_abi};
 use std::fmt::Write as _;
@@ -54,7 +53,7 @@ stop) has to show each of them, but for those that say why they are seldom, and 
 numbers of x32, calls of 32 bits, and each condition failing are tried as well, on every thread: they kill.
 ";
 
-pub(super) fn text(record: &Drill) -> Result<String> {
+pub(super) fn text(record: &Results) -> Result<String> {
     let mut rows: Vec<(Release, &Outcome)> =
         record.rows.values().map(|outcome| (Release::new(&outcome.kernel), outcome)).collect();
     rows.sort_by(|one, other| one.0.cmp(&other.0));

@@ -1,5 +1,4 @@
-//! What came of the checks that provoke the failures of the contracts, in each row of the matrix, kept in the tree:
-//! `docs/DEGRADED_MODES.md` is made of it.
+//! What came of some of the checks in each row of the matrix, kept in the tree: documents are made of it.
 
 use crate::record;
 use crate::release::Release;
@@ -8,13 +7,17 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The file, below the top of the tree.
-const RECORD: &str = "docs/failures.json";
+/// The checks that provoke the failures of the contracts: `docs/DEGRADED_MODES.md`.
+pub(crate) const FAILURES: &str = "docs/failures.json";
+/// Those that take away privileges: the table in `SECURITY.md`.
+pub(crate) const PRIVILEGES: &str = "docs/capabilities.json";
+/// The drill of a taken-over agent: `docs/SANDBOX.md`.
+pub(crate) const DRILL: &str = "docs/drill.json";
 
 /// Every recorded row, by its name.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Failures {
+pub(crate) struct Results {
     pub(crate) rows: BTreeMap<String, Outcome>,
 }
 
@@ -29,31 +32,39 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// What came of those of the expected checks that provoke a failure; `None` for a row without any. A check without a
-    /// result has not passed.
+    /// What came of those of the expected checks that are recorded; `None` for a row without any. A check without a result
+    /// has not passed.
     pub(crate) fn of(
         kernel: &Release,
         expected: &[String],
-        provoking: &[String],
+        recorded: &[String],
         verdict: &Verdict,
     ) -> Option<Self> {
-        let checks = expected.iter().filter(|id| provoking.contains(id));
+        let checks = expected.iter().filter(|id| recorded.contains(id));
         let checks: BTreeMap<String, bool> = checks.map(|id| (id.clone(), verdict.has_passed(id))).collect();
         (!checks.is_empty()).then(|| Self { kernel: kernel.uname(), checks })
     }
 }
 
-impl Failures {
-    /// Reads the record.
-    pub(crate) fn read() -> Result<Self> {
-        record::read(RECORD)
+impl Results {
+    /// Reads a record.
+    pub(crate) fn read(file: &'static str) -> Result<Self> {
+        record::read(file)
     }
 
     /// Puts one row in the place of what was recorded of it before.
-    pub(crate) fn keep(row: &str, outcome: Outcome) -> Result<()> {
-        let mut record = Self::read()?;
+    pub(crate) fn keep(file: &'static str, row: &str, outcome: Outcome) -> Result<()> {
+        let mut record = Self::read(file)?;
         record.rows.insert(row.to_owned(), outcome);
-        record::write(RECORD, &record)
+        record::write(file, &record)
+    }
+
+    /// The rows in which a check passed, by the kernel, and in how many it ran.
+    pub(crate) fn passed(&self, check: &str) -> (Vec<&str>, usize) {
+        let ran = self.rows.iter().filter_map(|(name, row)| Some((name, row.checks.get(check)?)));
+        let passed = ran.clone().filter(|(_, passed)| **passed);
+        let kernels = passed.map(|(name, _)| name.split('/').next().unwrap_or(name));
+        (kernels.collect(), ran.count())
     }
 
     /// In how many rows a check passed, and in how many it ran.
@@ -77,11 +88,23 @@ mod tests {
         let outcome =
             Outcome::of(&kernel, &expected, &ids(&["failure.a", "failure.b", "failure.c"]), &verdict);
         let outcome = outcome.expect("two of them ran");
-        let record = Failures { rows: [("6.12/lsm".to_owned(), outcome)].into_iter().collect() };
+        let record = Results { rows: [("6.12/lsm".to_owned(), outcome)].into_iter().collect() };
         assert_eq!(
             ["failure.a", "failure.b", "failure.c"].map(|id| record.count(id)),
             [(1, 1), (0, 1), (0, 0)]
         );
         assert_eq!(Outcome::of(&kernel, &expected, &[], &verdict), None);
+    }
+
+    #[test]
+    fn only_what_passed_counts() {
+        let row = |passed| Outcome {
+            kernel: "6.12.1".to_owned(),
+            checks: [("least.a".to_owned(), passed)].into_iter().collect(),
+        };
+        let rows = [("5.10/privileges".to_owned(), row(false)), ("6.12/privileges".to_owned(), row(true))];
+        let record = Results { rows: rows.into_iter().collect() };
+        assert_eq!(record.passed("least.a"), (vec!["6.12"], 2));
+        assert_eq!(record.passed("least.b"), (vec![], 0));
     }
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     abi,
     enforce::{
-        Attached, Counters, EnforceError, Enroller, Held, HookProof, Loaded, Missing, Outcome, Pins, Prover,
+        Attached, Counters, Enroller, Held, HookProof, Loaded, Missing, Outcome, Pins, Prover, own_id,
     },
     kernel::{Kernel, errno_name},
     plan::Accept,
@@ -113,10 +113,7 @@ impl Guard {
     /// Puts the hooks to the test that only this process can, and only now.
     fn drill(&mut self, kernel: &Kernel) -> Result<(), AgentError> {
         let Some(prover) = &self.prover else { return Ok(()) };
-        let me = kernel
-            .identity()
-            .and_then(crate::kernel::Identity::of_this_thread)
-            .map_err(|source| EnforceError::Proof { step: "asking for this process's id", source })?;
+        let me = own_id(kernel)?;
         let hooks: Vec<&'static Hook> = self.attached.iter().map(|one| one.hook).collect();
         self.drilled = prover.drill(&self.loaded.bank.control, me, &hooks);
         Ok(())

@@ -8,7 +8,7 @@ use std::{
     sync::atomic::Ordering::{Acquire, Release},
 };
 
-use super::{Bank, EnforceError, Enroller, Staged};
+use super::{Bank, EnforceError, Enroller, Staged, own_id};
 use crate::{abi, kernel::Kernel, policy::Ops};
 
 /// What the programs said.
@@ -33,12 +33,8 @@ impl Bank {
         file: &Path,
         op: Ops,
     ) -> Result<Answer, EnforceError> {
-        let failed = |step| move |source| EnforceError::Proof { step, source };
         let (identity, _) = enroller.inode(file)?;
-        let pid = kernel
-            .identity()
-            .and_then(crate::kernel::Identity::of_this_thread)
-            .map_err(failed("asking for this process's id"))?;
+        let pid = own_id(kernel)?;
         let question = &self.control.question;
         question.answered.store(abi::HOOK_NONE, Release);
         question.op.store(op.bits(), Release);

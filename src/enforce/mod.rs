@@ -29,7 +29,10 @@ pub use self::{
     seal::Seals,
 };
 pub use crate::sys::bpf::Effort;
-use crate::sys::bpf::LoadError;
+use crate::{
+    kernel::{Identity, Kernel},
+    sys::bpf::LoadError,
+};
 
 /// What was tried with a map that is known by its id alone.
 pub const BY_ID: &str = "opened by its id";
@@ -154,4 +157,10 @@ pub enum EnforceError {
     /// aya's own view of a map.
     #[error("the events could not be read")]
     Events(#[from] aya::maps::MapError),
+}
+
+/// This process as the first pid namespace numbers it, which is how the programs see it.
+pub fn own_id(kernel: &Kernel) -> Result<u32, EnforceError> {
+    let id = kernel.identity().and_then(Identity::of_this_thread);
+    id.map_err(|source| EnforceError::Proof { step: "asking for this process's id", source })
 }

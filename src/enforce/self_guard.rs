@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use super::{Attached, Bank, EnforceError, Enroller, Loaded, Pins, object::map_error};
+use super::{Attached, Bank, EnforceError, Enroller, Loaded, Pins, object::map_error, own_id};
 use crate::{abi, kernel::Kernel, plan::Identity, sys::bpf, tier::Attach};
 
 /// The program that this process executes, whatever its path names by now.
@@ -65,10 +65,7 @@ impl Loaded {
         helper: u32,
     ) -> Result<(), EnforceError> {
         let guard = &self.bank.control.guard;
-        let agent = kernel
-            .identity()
-            .and_then(crate::kernel::Identity::of_this_thread)
-            .map_err(|source| EnforceError::Proof { step: "asking for this process's id", source })?;
+        let agent = own_id(kernel)?;
         let ours = enroller.followed(Path::new(OURS))?;
         let (root, _) = enroller.inode(pins.root())?;
         let (dentry, mount) = enroller.place();

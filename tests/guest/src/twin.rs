@@ -149,11 +149,6 @@ impl Twin {
         Ok(answer)
     }
 
-    /// Whether it can make no more calls.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended
-    }
-
     /// Puts bytes where a call can be pointed to.
     pub(crate) fn put(&self, offset: u64, bytes: &[u8]) -> io::Result<u64> {
         let address = ((self.registers.rsp - BELOW) & !0xff) + offset;

@@ -230,7 +230,7 @@ fn environment(_: &Ctx) -> Result<(), CheckError> {
         contains("environment", &text, "WATCHDOG_USEC=30000000")?;
     }
     // What would be found, were it there.
-    let mut control = Cmd::sh("echo ready; exec sleep 1000").env("TOKEN", "topsecret").spawn()?;
+    let mut control = Cmd::sh("echo ready; while :; do sleep 1; done").env("TOKEN", "topsecret").spawn()?;
     control.wait_for("ready", SOON)?;
     contains("of another process", &read(&format!("/proc/{}/environ", control.pid()))?, "TOKEN=topsecret")
 }

@@ -19,7 +19,7 @@ typedef int s32;
 typedef long long s64;
 
 enum aegis_const {
-	AEGIS_ABI_VERSION = 3,
+	AEGIS_ABI_VERSION = 4,
 	/* Policy generations that the kernel holds at once: the active one, the one
      being built, and two to go back to. */
 	AEGIS_SLOTS = 4,
@@ -28,14 +28,24 @@ enum aegis_const {
    */
 	AEGIS_NAME_BYTES = 256,
 	/*
-	 * Room for both paths of an event: most fit the small record, the others get the large one. DEPTH counts
-	 * components and mounts crossed; a deeper path arrives marked as cut.
+	 * Room for the three paths of an event: most fit the small record, the others get the large one. DEPTH counts
+	 * components and mounts crossed; a deeper path arrives marked as cut. The name of a cgroup that holds a container
+	 * is longer than most names.
 	 */
 	AEGIS_SMALL_BYTES = 512,
 	AEGIS_SMALL_NAME_BYTES = 64,
+	AEGIS_SMALL_CGROUP_BYTES = 128,
 	AEGIS_SMALL_DEPTH = 12,
 	AEGIS_LARGE_BYTES = 8192,
 	AEGIS_LARGE_DEPTH = 48,
+	/* Levels of the cgroup hierarchy that are named. */
+	AEGIS_CGROUP_NAMES = 8,
+	/* The ring buffer, and the part of it that is kept for what was denied. */
+	AEGIS_EVENT_BYTES = 8388608,
+	AEGIS_DENY_BYTES = 1048576,
+	/* Processes above the one that an event is about, and what is kept of the name of what each executes. */
+	AEGIS_ANCESTORS = 6,
+	AEGIS_ANCESTOR_BYTES = 28,
 	/* Levels of the cgroup hierarchy that a decision looks at. */
 	AEGIS_CGROUP_DEPTH = 32,
 	/* Directories and mounts that a decision looks at above a file, where the policy has trees. What lies deeper is
@@ -125,6 +135,7 @@ enum aegis_event_flag {
 	AEGIS_EVENT_WAY_OUT = 8,
 	/* Denied because nobody knows where the file is, and a rule by place may mean it. */
 	AEGIS_EVENT_UNPLACED = 16,
+	AEGIS_EVENT_CGROUP_CUT = 32,
 };
 
 enum aegis_counter {
@@ -304,11 +315,20 @@ struct aegis_enrolled {
 	u64 mount;
 };
 
+/* A process above the one that an event is about. */
+struct aegis_ancestor {
+	/* 0: there is none. */
+	u32 pid;
+	/* The file name of what it executes, NUL-terminated and cut to fit; of a kernel thread its own name. */
+	u8 exe[AEGIS_ANCESTOR_BYTES];
+};
+
 /*
  * An event begins with its kind and size. Behind it come path_len bytes of the
- * object's path, then exe_len bytes of the executable's, each as NUL-terminated
- * components from the last to the first, as the kernel walks them. The
- * tracepoint tier carries the path as the process passed it, in one piece.
+ * object's path, then exe_len bytes of the executable's and cgroup_len bytes of
+ * the cgroup's, each as NUL-terminated components from the last to the first,
+ * as the kernel walks them. The tracepoint tier carries the path as the process
+ * passed it, in one piece.
  */
 struct aegis_event {
 	/* enum aegis_kind */
@@ -332,16 +352,21 @@ struct aegis_event {
 	s32 error;
 	u32 pid;
 	u32 tid;
-	u32 ppid;
 	u32 uid;
 	u32 gid;
+	/* Who logged in; all bits set: nobody did (include/linux/uidgid.h, INVALID_UID). */
+	u32 login_uid;
 	u32 mount_ns;
 	u32 pid_ns;
 	/* enum aegis_event_flag */
 	u32 flags;
 	u32 path_len;
 	u32 exe_len;
+	u32 cgroup_len;
+	u32 pad;
 	u8 comm[AEGIS_COMM_BYTES];
+	/* The parent first. */
+	struct aegis_ancestor ancestors[AEGIS_ANCESTORS];
 };
 
 /* A path rule of the tracepoint tier: compared with what the process passed,

@@ -61,6 +61,45 @@ static __always_inline int walk(u8 *data, volatile u32 *at, u32 room, u32 name_r
 	return 1;
 }
 
+/* The same for a cgroup, by its place in the one hierarchy of version 2. */
+static __always_inline int walk_cgroups(u8 *data, volatile u32 *at, u32 room, u32 name_room, u32 depth, u64 address)
+{
+	for (u32 i = 0; i < depth; i++) {
+		struct cgroup *cgroup = (void *)address;
+		u64 above = (u64)BPF_CORE_READ(cgroup, self.parent);
+		u32 to = *at;
+		long len;
+
+		/* The root has no name. */
+		if (!above)
+			return 0;
+		if (to > room - name_room)
+			return 1;
+		len = bpf_probe_read_kernel_str(data + to, name_room, BPF_CORE_READ(cgroup, kn, name));
+		if (len <= 0 || len >= name_room)
+			return 1;
+		*at = to + len;
+		address = above - bpf_core_field_offset(struct cgroup, self);
+	}
+	return 1;
+}
+
+/* The process that begot the rest is its own parent, and has the number 0. */
+static __always_inline void describe_ancestors(struct aegis_event *event, struct task_struct *task)
+{
+	for (u32 i = 0; i < AEGIS_ANCESTORS; i++) {
+		struct aegis_ancestor *one = &event->ancestors[i];
+		const void *name;
+
+		task = BPF_CORE_READ(task, real_parent);
+		one->pid = BPF_CORE_READ(task, tgid);
+		name = BPF_CORE_READ(task, mm, exe_file, f_path.dentry, d_name.name);
+		if (!name)
+			name = &task->comm;
+		bpf_probe_read_kernel_str(one->exe, sizeof(one->exe), name);
+	}
+}
+
 static __always_inline void describe_task(struct aegis_event *event, struct task_struct *task)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -72,14 +111,17 @@ static __always_inline void describe_task(struct aegis_event *event, struct task
 
 	event->pid = pid_tgid >> 32;
 	event->tid = pid_tgid;
-	event->ppid = BPF_CORE_READ(task, real_parent, tgid);
 	event->uid = uid_gid;
 	event->gid = uid_gid >> 32;
+	event->login_uid = bpf_core_field_exists(task->loginuid) ? BPF_CORE_READ(task, loginuid.val) : -1;
 	event->cgroup = bpf_get_current_cgroup_id();
 	event->mount_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
 	event->pid_ns = BPF_CORE_READ(upid, ns, ns.inum);
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	describe_ancestors(event, task);
 }
+
+#define CUT (AEGIS_EVENT_PATH_CUT | AEGIS_EVENT_EXE_CUT | AEGIS_EVENT_CGROUP_CUT)
 
 /* What a record is filled from. */
 struct decision {
@@ -90,12 +132,9 @@ struct decision {
 	u64 mnt;
 };
 
-/* Returns non-zero when both paths are complete. */
-static __always_inline int fill(struct aegis_event *event, u8 *data, u32 room, u32 name_room, u32 depth,
-				const struct decision *why)
+/* All but the paths. */
+static __always_inline void describe(struct aegis_event *event, const struct decision *why)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct file *exe = BPF_CORE_READ(task, mm, exe_file);
 	struct aegis_inode id = {};
 
 	event->mode = mode_asked(why->asked);
@@ -116,32 +155,70 @@ static __always_inline int fill(struct aegis_event *event, u8 *data, u32 room, u
 		event->flags |= AEGIS_EVENT_UNPLACED;
 	if (why->answer & ANSWER_WAY_OUT)
 		event->flags |= AEGIS_EVENT_WAY_OUT;
-	describe_task(event, task);
-	/* exe_len serves as the position in data until both paths are there. */
-	event->exe_len = 0;
-	if (walk(data, &event->exe_len, room, name_room, depth, why->dentry, why->mnt))
-		event->flags |= AEGIS_EVENT_PATH_CUT;
-	event->path_len = event->exe_len;
-	/* A kernel thread has no executable. */
-	if (exe && walk(data, &event->exe_len, room, name_room, depth, (u64)BPF_CORE_READ(exe, f_path.dentry),
-			(u64)BPF_CORE_READ(exe, f_path.mnt)))
-		event->flags |= AEGIS_EVENT_EXE_CUT;
-	event->size = sizeof(*event) + event->exe_len;
-	event->exe_len -= event->path_len;
-	return !(event->flags & (AEGIS_EVENT_PATH_CUT | AEGIS_EVENT_EXE_CUT));
+	describe_task(event, (void *)bpf_get_current_task());
 }
+
+/* How much a record holds. */
+struct room {
+	u32 bytes;
+	u32 name;
+	u32 depth;
+	u32 cgroup;
+};
+
+/* The paths. Returns non-zero when all are complete. */
+static __always_inline int place(struct aegis_event *event, u8 *data, const struct room room,
+				 const struct decision *why)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct file *exe = BPF_CORE_READ(task, mm, exe_file);
+
+	/* cgroup_len serves as the position in data until all paths are there. */
+	event->cgroup_len = 0;
+	if (walk(data, &event->cgroup_len, room.bytes, room.name, room.depth, why->dentry, why->mnt))
+		event->flags |= AEGIS_EVENT_PATH_CUT;
+	event->path_len = event->cgroup_len;
+	/* A kernel thread has no executable. */
+	if (exe && walk(data, &event->cgroup_len, room.bytes, room.name, room.depth,
+			(u64)BPF_CORE_READ(exe, f_path.dentry), (u64)BPF_CORE_READ(exe, f_path.mnt)))
+		event->flags |= AEGIS_EVENT_EXE_CUT;
+	event->exe_len = event->cgroup_len - event->path_len;
+	if (walk_cgroups(data, &event->cgroup_len, room.bytes, room.cgroup, AEGIS_CGROUP_NAMES,
+			 (u64)BPF_CORE_READ(task, cgroups, dfl_cgrp)))
+		event->flags |= AEGIS_EVENT_CGROUP_CUT;
+	event->size = sizeof(*event) + event->cgroup_len;
+	event->cgroup_len -= event->path_len + event->exe_len;
+	return !(event->flags & CUT);
+}
+
+/* The last part of the ring buffer is for what was denied: what would have been leaves it alone. */
+static __always_inline int has_room(u64 asked)
+{
+	return mode_asked(asked) == AEGIS_MODE_ENFORCE ||
+	       bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) < AEGIS_EVENT_BYTES - AEGIS_DENY_BYTES;
+}
+
+static __always_inline struct small_record *reserve(u64 asked)
+{
+	return has_room(asked) ? bpf_ringbuf_reserve(&events, sizeof(struct small_record), 0) : NULL;
+}
+
+static const struct room SMALL = { AEGIS_SMALL_BYTES, AEGIS_SMALL_NAME_BYTES, AEGIS_SMALL_DEPTH,
+				   AEGIS_SMALL_CGROUP_BYTES };
+static const struct room LARGE = { AEGIS_LARGE_BYTES, AEGIS_NAME_BYTES, AEGIS_LARGE_DEPTH, AEGIS_NAME_BYTES };
 
 /* A path that does not fit arrives marked as cut. */
 GLOBAL u32 emit_small(u64 asked, u64 answer, u64 inode, u64 dentry, u64 mnt)
 {
 	const struct decision why = { asked, answer, inode, dentry, mnt };
-	struct small_record *small = bpf_ringbuf_reserve(&events, sizeof(*small), 0);
+	struct small_record *small = reserve(asked);
 
 	if (!small) {
 		count(AEGIS_COUNT_LOST);
 		return 0;
 	}
-	fill(&small->event, small->data, AEGIS_SMALL_BYTES, AEGIS_SMALL_NAME_BYTES, AEGIS_SMALL_DEPTH, &why);
+	describe(&small->event, &why);
+	place(&small->event, small->data, SMALL, &why);
 	bpf_ringbuf_submit(small, 0);
 	count(AEGIS_COUNT_SUBMITTED);
 	return 0;
@@ -151,21 +228,26 @@ GLOBAL u32 emit_small(u64 asked, u64 answer, u64 inode, u64 dentry, u64 mnt)
 GLOBAL u32 emit(u64 asked, u64 answer, u64 inode, u64 dentry, u64 mnt)
 {
 	const struct decision why = { asked, answer, inode, dentry, mnt };
-	struct small_record *small = bpf_ringbuf_reserve(&events, sizeof(*small), 0);
+	struct small_record *small = reserve(asked);
 	struct large_record *large;
 
 	if (!small)
 		goto lost;
-	if (fill(&small->event, small->data, AEGIS_SMALL_BYTES, AEGIS_SMALL_NAME_BYTES, AEGIS_SMALL_DEPTH, &why)) {
+	describe(&small->event, &why);
+	if (place(&small->event, small->data, SMALL, &why)) {
 		bpf_ringbuf_submit(small, 0);
 		count(AEGIS_COUNT_SUBMITTED);
 		return 0;
 	}
-	bpf_ringbuf_discard(small, 0);
 	large = bpf_ringbuf_reserve(&events, sizeof(*large), 0);
+	if (large) {
+		__builtin_memcpy(&large->event, &small->event, sizeof(large->event));
+		large->event.flags &= ~CUT;
+	}
+	bpf_ringbuf_discard(small, 0);
 	if (!large)
 		goto lost;
-	fill(&large->event, large->data, AEGIS_LARGE_BYTES, AEGIS_NAME_BYTES, AEGIS_LARGE_DEPTH, &why);
+	place(&large->event, large->data, LARGE, &why);
 	bpf_ringbuf_submit(large, 0);
 	count(AEGIS_COUNT_SUBMITTED);
 	return 0;

@@ -147,6 +147,7 @@ struct pid {
 
 struct kernfs_node {
 	u64 id;
+	const char *name;
 };
 
 struct cgroup_subsys_state {
@@ -166,8 +167,15 @@ struct mm_struct {
 	struct file *exe_file;
 };
 
+typedef struct {
+	u32 val;
+} kuid_t;
+
 struct task_struct {
 	int tgid;
+	char comm[AEGIS_COMM_BYTES];
+	/* With CONFIG_AUDIT alone. */
+	kuid_t loginuid;
 	u32 personality;
 	u32 ptrace;
 	struct task_struct *real_parent;

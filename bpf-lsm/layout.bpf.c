@@ -14,6 +14,7 @@ struct aegis_control control;
 struct aegis_enrolled enrolled;
 struct aegis_binary binary;
 struct aegis_guard guard;
+struct aegis_ancestor ancestor;
 struct aegis_event event;
 struct aegis_trace_path trace_path;
 struct aegis_trace_prefix trace_prefix;

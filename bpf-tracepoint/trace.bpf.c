@@ -117,6 +117,7 @@ static __always_inline void emit_trace(const struct aegis_object *object, const 
 	record->event.tid = pid_tgid;
 	record->event.uid = uid_gid;
 	record->event.gid = uid_gid >> 32;
+	record->event.login_uid = -1;
 	record->event.path_len = len;
 	bpf_get_current_comm(record->event.comm, sizeof(record->event.comm));
 	__builtin_memcpy(record->data, path->path, sizeof(record->data));

@@ -37,6 +37,8 @@ plain! {
     struct Object { generation: u32, flags: u32, rule: u32, ops: u32 }
     /// `struct aegis_cgroup`
     struct Cgroup { flags: u32, pad: u32 }
+    /// `struct aegis_ancestor`
+    struct Ancestor { pid: u32, exe: [u8; ANCESTOR_BYTES as usize] }
     /// `struct aegis_event`
     struct Event {
         kind: u32,
@@ -53,15 +55,18 @@ plain! {
         error: i32,
         pid: u32,
         tid: u32,
-        ppid: u32,
         uid: u32,
         gid: u32,
+        login_uid: u32,
         mount_ns: u32,
         pid_ns: u32,
         flags: u32,
         path_len: u32,
         exe_len: u32,
+        cgroup_len: u32,
+        pad: u32,
         comm: [u8; COMM_BYTES as usize],
+        ancestors: [Ancestor; ANCESTORS as usize],
     }
 }
 

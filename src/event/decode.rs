@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{Decision, Event};
+use super::{Ancestor, Decision, Event};
 use crate::{abi, tier::TIERS};
 
 /// Turns the kernel's boot-time nanoseconds into wall-clock time.
@@ -39,11 +39,11 @@ pub fn decode(record: &[u8], clock: Clock, policy: impl Fn(u64) -> Option<String
     let size = usize::try_from(event.size).ok()?;
     let path_len = usize::try_from(event.path_len).ok()?;
     let exe_len = usize::try_from(event.exe_len).ok()?;
-    if size > record.len() || size.checked_sub(size_of::<abi::Event>())? != path_len.checked_add(exe_len)? {
+    let (path, rest) = record.get(size_of::<abi::Event>()..size)?.split_at_checked(path_len)?;
+    let (exe, cgroup) = rest.split_at_checked(exe_len)?;
+    if cgroup.len() != usize::try_from(event.cgroup_len).ok()? {
         return None;
     }
-    let data = record.get(size_of::<abi::Event>()..size)?;
-    let (path, exe) = data.split_at_checked(path_len)?;
     let traced = matches!(event.hook, abi::HOOK_TRACE_OPEN | abi::HOOK_TRACE_EXEC);
     let guard = event.op & abi::OP_GUARD != 0;
     let seen = |value: u32| (!traced).then_some(value);
@@ -75,12 +75,16 @@ pub fn decode(record: &[u8], clock: Clock, policy: impl Fn(u64) -> Option<String
         policy_generation: event.policy_generation,
         pid: event.pid,
         tid: event.tid,
-        ppid: seen(event.ppid),
+        ppid: event.ancestors.first().map(|parent| parent.pid).filter(|_| !traced),
         uid: event.uid,
         gid: event.gid,
+        login_uid: (event.login_uid != u32::MAX).then_some(event.login_uid),
         comm: escape(event.comm.split(|byte| *byte == 0).next()?),
         exe: (exe_len > 0).then(|| join(exe, event.flags & abi::EVENT_EXE_CUT != 0)),
+        lineage: lineage(&event.ancestors),
         cgroup_id: event.cgroup,
+        container_id: container(cgroup),
+        cgroup: (!traced).then(|| join(cgroup, event.flags & abi::EVENT_CGROUP_CUT != 0)),
         mount_ns: seen(event.mount_ns),
         pid_ns: seen(event.pid_ns),
         at: clock.wall(event.time_ns),
@@ -90,6 +94,26 @@ pub fn decode(record: &[u8], clock: Clock, policy: impl Fn(u64) -> Option<String
         abi::KIND_WOULD_DENY => Some(Event::WouldDeny(decision)),
         _ => None,
     }
+}
+
+fn lineage(ancestors: &[abi::Ancestor]) -> Vec<Ancestor> {
+    let named = ancestors.iter().take_while(|one| one.pid != 0);
+    let name = |one: &abi::Ancestor| escape(one.exe.split(|byte| *byte == 0).next().unwrap_or_default());
+    named.map(|one| Ancestor { pid: one.pid, exe: name(one) }).collect()
+}
+
+/// What container runtimes call a cgroup after: the id, 64 hexadecimal digits, by itself or with words around it
+/// (`docker-ID.scope`, `cri-containerd-ID.scope`, `ID`). Of nested ones the innermost counts.
+fn container(components: &[u8]) -> Option<String> {
+    const DIGITS: usize = 64;
+    let id = |component: &[u8]| {
+        let words = component.split(|byte| !byte.is_ascii_alphanumeric());
+        let mut ids = words.filter(|word| {
+            word.len() == DIGITS && word.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        });
+        ids.next().and_then(|id| String::from_utf8(id.to_vec()).ok())
+    };
+    components.split(|byte| *byte == 0).find_map(id)
 }
 
 fn operation(bits: u32) -> String {
@@ -155,9 +179,13 @@ mod tests {
     use super::*;
 
     fn record(path: &[u8], exe: &[u8]) -> Vec<u8> {
+        record_in(path, exe, b"")
+    }
+
+    fn record_in(path: &[u8], exe: &[u8], cgroup: &[u8]) -> Vec<u8> {
         let event = abi::Event {
             kind: abi::KIND_DENY,
-            size: u32::try_from(size_of::<abi::Event>() + path.len() + exe.len()).unwrap_or(0),
+            size: u32::try_from(size_of::<abi::Event>() + path.len() + exe.len() + cgroup.len()).unwrap_or(0),
             time_ns: 5_000_000_001,
             hook: abi::HOOK_FILE_OPEN,
             op: abi::OP_READ | abi::OP_WRITE,
@@ -167,10 +195,11 @@ mod tests {
             inode: abi::Inode { ino: 42, dev: 8 << 20 | 1, volume: 0 },
             path_len: u32::try_from(path.len()).unwrap_or(0),
             exe_len: u32::try_from(exe.len()).unwrap_or(0),
+            cgroup_len: u32::try_from(cgroup.len()).unwrap_or(0),
             comm: *b"cat\0............",
             ..abi::Event::default()
         };
-        [abi::bytes_of(&event), path, exe].concat()
+        [abi::bytes_of(&event), path, exe, cgroup].concat()
     }
 
     fn decoded(bytes: &[u8]) -> Option<Event> {
@@ -193,6 +222,41 @@ mod tests {
         assert_eq!(decision.device.as_deref(), Some("8:1"));
         assert_eq!(decision.comm, "cat");
         assert_eq!(decision.at, SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(5_000_000_001)));
+    }
+
+    #[test]
+    fn the_cgroup_tells_of_its_container() {
+        const ID: &str = "3f9c0a1b3f9c0a1b3f9c0a1b3f9c0a1b3f9c0a1b3f9c0a1b3f9c0a1b3f9c0a1b";
+        let placed = |components: &[&str]| {
+            let bytes: Vec<u8> = components.iter().flat_map(|one| [one.as_bytes(), b"\0"].concat()).collect();
+            let Some(Event::Deny(decision)) = decoded(&record_in(b"x\0", b"", &bytes)) else {
+                panic!("not a deny")
+            };
+            (decision.cgroup.unwrap_or_default(), decision.container_id)
+        };
+        let scope = format!("cri-containerd-{ID}.scope");
+        assert_eq!(
+            placed(&[&scope, "kubepods.slice"]),
+            (format!("/kubepods.slice/{scope}"), Some(ID.to_owned()))
+        );
+        assert_eq!(placed(&["init", ID, "docker"]).1.as_deref(), Some(ID));
+        assert_eq!(placed(&["ssh.service", "system.slice"]), ("/system.slice/ssh.service".to_owned(), None));
+        assert_eq!(placed(&[&ID[1..], "docker"]).1, None);
+        assert_eq!(placed(&[]), ("/".to_owned(), None));
+    }
+
+    #[test]
+    fn the_processes_above_end_with_the_first() {
+        let mut event: abi::Event = abi::read(&record(b"x\0", b"")).expect("a record");
+        event.ancestors[0] = abi::Ancestor { pid: 7, exe: *b"ba\nsh\0.....................\0" };
+        event.ancestors[1] = abi::Ancestor { pid: 1, exe: *b"systemd\0...................\0" };
+        event.ancestors[3] = abi::Ancestor { pid: 9, exe: *b"stale\0.....................\0" };
+        let Some(Event::Deny(decision)) = decoded(&[abi::bytes_of(&event), b"x\0"].concat()) else {
+            panic!("not a deny")
+        };
+        let lineage: Vec<_> = decision.lineage.iter().map(|one| (one.pid, one.exe.as_str())).collect();
+        assert_eq!(lineage, [(7, "ba\\x0ash"), (1, "systemd")]);
+        assert_eq!(decision.ppid, Some(7));
     }
 
     #[test]

@@ -112,8 +112,19 @@ pub struct Decision {
     /// The executable as the kernel sees it; absent in a tier that does not see it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exe: Option<String>,
+    /// The user who logged in, whoever the process acts as since; absent where nobody did, or the tier does not see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login_uid: Option<u32>,
+    /// The processes above, the parent first, at most six; empty in a tier that does not see them.
+    pub lineage: Vec<Ancestor>,
     /// Id of the cgroup.
     pub cgroup_id: u64,
+    /// Its place in the hierarchy of version 2; absent in a tier that does not see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
+    /// Id of the container, where the cgroup is named after one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_id: Option<String>,
     /// Mount namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_ns: Option<u32>,
@@ -123,6 +134,15 @@ pub struct Decision {
     /// When, for the line that carries this.
     #[serde(skip)]
     pub at: Option<SystemTime>,
+}
+
+/// A process above the one that a decision is about.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ancestor {
+    /// Process id.
+    pub pid: u32,
+    /// File name of what it executes, escaped as `path` and cut after 27 bytes; of a kernel thread its name.
+    pub exe: String,
 }
 
 /// A state of the agent.

@@ -24,6 +24,7 @@ mod sandbox;
 mod selinux;
 mod signed;
 mod smoke;
+mod subject;
 mod surface;
 mod unit;
 mod vectors;
@@ -84,6 +85,7 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
                 &policy::CHECKS,
                 &vectors::CHECKS,
                 &signed::CHECKS,
+                &subject::CHECKS,
                 &surface::checks(),
                 &refusals::CHECKS,
                 &verifier::CHECKS,

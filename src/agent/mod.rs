@@ -48,10 +48,10 @@ use crate::{
     confine::{self, ConfineError, privileges},
     enforce::Pins,
     kernel::{Answers, BootSwitches, Kernel},
-    plan::{self, Accept, Decision, OnDegraded, Request},
+    plan::{self, Accept, Decision, OnDegraded, Refusal, Request},
     state::RunDir,
     sys::files,
-    tier::{Attach, Mode, Requested},
+    tier::{Attach, Mode, Requested, TIERS},
 };
 
 /// The directory of who is trusted to sign policies.
@@ -110,12 +110,12 @@ pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentErro
         .map_err(|source| AgentError::Loop { action: "reach the service manager", source })?;
     notify.starting("asking the kernel what it allows");
     let kernel = Kernel::open();
-    let answers = kernel.probe(&dirs.bpffs);
-    let started =
-        start(options, &begin, (&kernel, &answers), &mut notify).and_then(|(decision, mut guard)| {
-            change.begun(&mut begin, file, guard.resolved.take().as_ref())?;
-            Ok((decision, guard))
-        });
+    let started = start(options, &begin, &kernel, &mut notify).and_then(|(decision, mut guard)| {
+        change.begun(&mut begin, file, guard.resolved.take().as_ref())?;
+        Ok((decision, guard))
+    });
+    // What was read of it takes more memory than all the rest.
+    drop(kernel);
     // What is pinned by now is to know the end of the log from its first entry on.
     change.journal.look(&dirs.bpffs);
     let (decision, guard) = change.told(deed, started)?;
@@ -165,12 +165,30 @@ fn reach_without_privilege(dirs: &Dirs, run_dir: &RunDir) -> Result<(), AgentErr
     Ok(())
 }
 
+/// Chooses a tier. The kernel takes its time over trials, so those of weaker tiers are left out where a stronger one is
+/// all that was asked for.
+fn choose(
+    kernel: &Kernel,
+    bpffs: &Path,
+    answers: &mut Answers,
+    request: &Request,
+) -> Result<Decision, Refusal> {
+    for tier in TIERS {
+        kernel.ask(tier.needs, bpffs, answers);
+        match plan::select(answers, request) {
+            Ok(decision) if !decision.degraded => return Ok(decision),
+            _ => {}
+        }
+    }
+    plan::select(answers, request)
+}
+
 /// Sets up the strongest tier that stands up to its proof. A tier that fails in earnest is passed over like one whose
 /// probes failed, with what happened as the reason.
 fn start(
     options: &Options,
     begin: &Begin,
-    (kernel, answers): (&Kernel, &Answers),
+    kernel: &Kernel,
     notify: &mut Notify,
 ) -> Result<(Decision, Guard), AgentError> {
     let mut request = Request {
@@ -181,8 +199,9 @@ fn start(
         audit_boot: options.boot.audit,
         failed: Vec::new(),
     };
+    let mut answers = Answers::new();
     loop {
-        let decision = plan::select(answers, &request)?;
+        let decision = choose(kernel, &options.dirs.bpffs, &mut answers, &request)?;
         notify.starting(&format!("setting up the tier {} and proving it", decision.tier.name));
         let pins = Pins::below(&options.dirs.bpffs);
         let pinned = decision.tier.attach != Attach::RawTracepoint;

@@ -5,12 +5,13 @@ use std::path::Path;
 use super::{
     AgentError, Change, Dirs, Live, Source,
     change::{accepted, held},
+    choose,
     resolve::resolve,
 };
 use crate::{
     enforce::{Answer, Bank, Enroller, Held, Loaded, Staged},
-    kernel::Kernel,
-    plan::{self, Accept, Request},
+    kernel::{Answers, Kernel},
+    plan::{Accept, Request},
     policy::Ops,
     tier::Mode,
 };
@@ -39,9 +40,8 @@ impl Change {
             let enroller = live.enroller(&kernel)?;
             return self.ask(question, &kernel, &live.bank, &enroller);
         }
-        let answers = kernel.probe(&dirs.bpffs);
         let request = Request::of(Mode::Enforce);
-        let tier = plan::select(&answers, &request)?.tier;
+        let tier = choose(&kernel, &dirs.bpffs, &mut Answers::new(), &request)?.tier;
         let loaded = Loaded::new(&kernel, tier, None)?;
         let enroller = Enroller::new(&kernel, tier, &loaded)?;
         // The mode of new maps is off: attached like this, nothing is refused and nothing reported.

@@ -16,7 +16,7 @@ use aya_obj::{
 
 use super::{Bank, EnforceError, Pins};
 use crate::{
-    kernel::{Kernel, has_function},
+    kernel::Kernel,
     sys::bpf::{self, Effort, Functions, MapSpec, ProgramSpec},
     tier::{Attach, Hook, Need, Tier},
 };
@@ -167,7 +167,8 @@ impl Loaded {
                 Ok(one) => attached.push(one),
                 // The kernel has no such operation, or does it by another hook. Where that cannot be told, it is missing.
                 Err(EnforceError::NoTarget { .. })
-                    if hook.need == Need::IfPresent && matches!(has_function(hook.target), Ok(false)) => {}
+                    if hook.need == Need::IfPresent
+                        && matches!(kernel.has_hook(hook.name, hook.target), Ok(false)) => {}
                 Err(error) if hook.need == Need::Required => return Err(error),
                 Err(error) => missing.push(Missing { hook, error }),
             }

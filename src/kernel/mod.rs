@@ -24,9 +24,9 @@ pub use self::{
     distro::{Boot, boot_line},
     host::{BootSwitches, Capabilities, Host, LsmList},
     surroundings::{Confinement, Surroundings, read},
-    symbols::has_function,
     trial::Identity,
 };
+use self::{symbols::has_function, types::Types};
 
 /// A question to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +70,17 @@ impl Probe {
         Self::RawTracepointLoad,
         Self::RawTracepointAttach,
     ];
+
+    /// Those that have to answer yes before this one can be asked.
+    fn builds_on(self) -> &'static [Self] {
+        match self {
+            Self::LsmLoad | Self::FmodRetLoad => &[Self::BtfVmlinux],
+            Self::LsmEffect => &[Self::LsmLoad, Self::BpfIdentity],
+            Self::FmodRetEffect => &[Self::FmodRetLoad, Self::BpfIdentity],
+            Self::RawTracepointAttach => &[Self::RawTracepointLoad],
+            _ => &[],
+        }
+    }
 
     /// The name that `tiers/*.toml` and all output use.
     pub fn name(self) -> &'static str {
@@ -183,9 +194,13 @@ impl Answer {
 /// All answers.
 pub type Answers = BTreeMap<Probe, Answer>;
 
+/// A union that has a member for each hook for security modules (`include/linux/lsm_hooks.h`, v5.10 to v7.3). A name that the
+/// type information of such a kernel does not hold anywhere is none of them.
+const ALL_HOOKS: &str = "security_list_options";
+
 /// The kernel at hand, with what has been read of it so far.
 pub struct Kernel {
-    btf: OnceCell<Btf>,
+    types: OnceCell<Types>,
     identity: OnceCell<Identity>,
 }
 
@@ -202,12 +217,16 @@ impl Kernel {
         // themselves will say so.
         let unlimited = Rlimit { current: None, maximum: None };
         let _refused = setrlimit(Resource::Memlock, unlimited);
-        Self { btf: OnceCell::new(), identity: OnceCell::new() }
+        Self { types: OnceCell::new(), identity: OnceCell::new() }
     }
 
     /// The kernel's type information, with that of btrfs where it is a module; read once.
     pub fn btf(&self) -> Result<&Btf, BtfError> {
-        self.btf.get_or_try_init(types::read)
+        self.types().map(|types| &types.btf)
+    }
+
+    fn types(&self) -> Result<&Types, BtfError> {
+        self.types.get_or_try_init(types::read)
     }
 
     /// The program that tells a process how the first pid namespace numbers it; loaded once.
@@ -217,13 +236,28 @@ impl Kernel {
 
     /// Asks everything. Call it from the thread that will prove; `bpffs` is where pins would go.
     pub fn probe(&self, bpffs: &Path) -> Answers {
-        let capabilities = Capabilities::current();
         let mut answers = Answers::new();
-        for probe in Probe::ALL {
-            let answer = trial::answer(self, probe, bpffs, capabilities, &answers);
-            answers.insert(probe, answer);
-        }
+        self.ask(&Probe::ALL, bpffs, &mut answers);
         answers
+    }
+
+    /// Asks these, and those that they build on, unless they were asked before.
+    pub fn ask(&self, probes: &[Probe], bpffs: &Path, answers: &mut Answers) {
+        for probe in probes {
+            if answers.contains_key(probe) {
+                continue;
+            }
+            self.ask(probe.builds_on(), bpffs, answers);
+            let answer = trial::answer(self, *probe, bpffs, Capabilities::current(), answers);
+            answers.insert(*probe, answer);
+        }
+    }
+
+    /// Whether the kernel has a hook for security modules of this name, or a function of that name. Its type information
+    /// can lack a function that is there and is called: then it cannot be attached to, and must not pass for absent.
+    pub fn has_hook(&self, hook: &str, function: &str) -> io::Result<bool> {
+        let lists_hooks = |types: &Types| types.has_name(ALL_HOOKS) && !types.has_name(hook);
+        if self.types().is_ok_and(lists_hooks) { Ok(false) } else { has_function(function) }
     }
 }
 

@@ -31,14 +31,7 @@ pub(super) fn answer(
     capabilities: Capabilities,
     so_far: &Answers,
 ) -> Answer {
-    let needs: &[Probe] = match probe {
-        Probe::LsmLoad | Probe::FmodRetLoad => &[Probe::BtfVmlinux],
-        Probe::LsmEffect => &[Probe::LsmLoad, Probe::BpfIdentity],
-        Probe::FmodRetEffect => &[Probe::FmodRetLoad, Probe::BpfIdentity],
-        Probe::RawTracepointAttach => &[Probe::RawTracepointLoad],
-        _ => &[],
-    };
-    if let Some(need) = needs.iter().find(|need| so_far.get(need) != Some(&Answer::Yes)) {
+    if let Some(need) = probe.builds_on().iter().find(|need| so_far.get(need) != Some(&Answer::Yes)) {
         return Answer::Unknown(Why::After(*need));
     }
     let result = match probe {

@@ -9,15 +9,31 @@ const DIRECTORY: &str = "/sys/kernel/btf";
 /// loaded; where it is built in, they are the kernel's own.
 const MODULE: &str = "btrfs";
 
+/// What was read.
+pub(super) struct Types {
+    pub(super) btf: Btf,
+    /// Every name in it, each between two zeros.
+    names: Vec<u8>,
+}
+
+impl Types {
+    /// Whether anything in it has this name.
+    pub(super) fn has_name(&self, name: &str) -> bool {
+        self.names.split(|byte| *byte == 0).any(|other| other == name.as_bytes())
+    }
+}
+
 /// Reads what there is.
-pub(super) fn read() -> Result<Btf, BtfError> {
+pub(super) fn read() -> Result<Types, BtfError> {
     let directory = Path::new(DIRECTORY);
     let path = directory.join("vmlinux");
     let base = fs::read(&path).map_err(|error| BtfError::FileError { path, error })?;
     let module = fs::read(directory.join(MODULE)).ok();
     // Whatever is wrong with those of the module: the programs then do without them.
     let both = module.and_then(|module| parse(&join(&base, &module)?).ok());
-    both.map_or_else(|| parse(&base), Ok)
+    let btf = both.map_or_else(|| parse(&base), Ok)?;
+    let names = Parts::of(&base).map(|parts| parts.strings.to_vec()).unwrap_or_default();
+    Ok(Types { btf, names })
 }
 
 #[expect(clippy::default_trait_access, reason = "aya-obj does not export the type of the byte order")]

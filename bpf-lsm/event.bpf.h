@@ -195,7 +195,7 @@ static __always_inline int place(struct aegis_event *event, u8 *data, const stru
 static __always_inline int has_room(u64 asked)
 {
 	return mode_asked(asked) == AEGIS_MODE_ENFORCE ||
-	       bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) < AEGIS_EVENT_BYTES - AEGIS_DENY_BYTES;
+	       bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) < (AEGIS_EVENT_MIB - AEGIS_DENY_MIB) * 1024 * 1024;
 }
 
 static __always_inline struct small_record *reserve(u64 asked)

@@ -51,7 +51,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, AEGIS_EVENT_BYTES);
+	__uint(max_entries, AEGIS_EVENT_MIB * 1024 * 1024);
 } events SEC(".maps");
 
 /*

@@ -12,6 +12,7 @@ mod moment;
 mod notify;
 mod output;
 mod queue;
+mod repeat;
 mod replay;
 mod reset;
 mod resolve;
@@ -82,6 +83,8 @@ pub struct Options {
     pub requested: Requested,
     /// How often to prove.
     pub proof_interval: Duration,
+    /// How long decisions that repeat one another are counted before they are told.
+    pub repeat_window: Duration,
     /// Whether the agent locks itself down.
     pub sandbox: bool,
     /// What the kernel command line says.

@@ -64,6 +64,10 @@ pub struct RunArgs {
     /// How often to prove enforcement again
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub proof_interval: std::time::Duration,
+    /// Tell a decision at once, and count those that repeat it for so long before they are told as one event with their
+    /// number; 0s: tell each
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub repeat_window: std::time::Duration,
     /// How events are written to standard output
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,

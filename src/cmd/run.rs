@@ -70,6 +70,7 @@ fn options(args: &RunArgs, places: &Places, boot: BootSwitches) -> Options {
         strict: args.strict,
         requested: Requested { permission: args.lsm_hook.with_permission(), guard: args.guard },
         proof_interval: args.proof_interval,
+        repeat_window: args.repeat_window,
         sandbox: !args.no_sandbox,
         boot,
         dirs: places.dirs(),

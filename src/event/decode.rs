@@ -28,9 +28,30 @@ impl Clock {
         Self { boot }
     }
 
-    fn wall(self, boot_ns: u64) -> Option<SystemTime> {
+    /// The wall-clock time of so many nanoseconds since the boot.
+    pub fn wall(self, boot_ns: u64) -> Option<SystemTime> {
         self.boot.checked_add(Duration::from_nanos(boot_ns))
     }
+}
+
+/// What makes two decisions alike, put behind `key`: everything but when they were, and which process it was of those that
+/// execute the same program for the same user in the same cgroup.
+pub fn likeness(event: &abi::Event, record: &[u8], key: &mut Vec<u8>) {
+    let alike = abi::Event {
+        time_ns: 0,
+        pid: 0,
+        tid: 0,
+        hook: event.hook & !abi::HOOK_AGAIN,
+        mount_ns: 0,
+        pid_ns: 0,
+        comm: [0; abi::COMM_BYTES as usize],
+        ancestors: [abi::Ancestor::default(); abi::ANCESTORS as usize],
+        ..*event
+    };
+    key.extend_from_slice(abi::bytes_of(&alike));
+    // What stands behind its end is of another record.
+    let end = usize::try_from(event.size).unwrap_or(0);
+    key.extend_from_slice(record.get(size_of::<abi::Event>()..end).unwrap_or_default());
 }
 
 /// Decodes a record; `None` when it is none of ours or contradicts itself.
@@ -82,6 +103,8 @@ pub fn decode(record: &[u8], clock: Clock, policy: impl Fn(u64) -> Option<String
         comm: escape(event.comm.split(|byte| *byte == 0).next()?),
         exe: (exe_len > 0).then(|| join(exe, event.flags & abi::EVENT_EXE_CUT != 0)),
         lineage: lineage(&event.ancestors),
+        count: 1,
+        since: None,
         cgroup_id: event.cgroup,
         container_id: container(cgroup),
         cgroup: (!traced).then(|| join(cgroup, event.flags & abi::EVENT_CGROUP_CUT != 0)),

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 pub use self::{
-    decode::{Clock, decode},
+    decode::{Clock, decode, likeness},
     show::{rfc3339, text_line},
 };
 use crate::{policy::Digest, tier::Mode};
@@ -62,6 +62,12 @@ pub struct Decision {
     pub mode: &'static str,
     /// `read`, `write`, `exec`, joined with `,`; `guard` where the self-guard refused.
     pub operation: String,
+    /// How many decisions this stands for. More than one: they differ in time, process and namespaces alone, none of them
+    /// was told before, and the rest of this is of the last of them.
+    pub count: u64,
+    /// When the first of several happened, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
     /// What the self-guard kept: the id of a map or program (hooks `bpf_map`, `bpf_prog`), or a process; absent where the
     /// path says it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -216,6 +222,16 @@ impl Event {
             Self::Deny(decision) | Self::WouldDeny(decision) => Some(decision.rule),
             _ => None,
         }
+    }
+
+    /// Makes a decision stand for several like it.
+    #[must_use]
+    pub fn standing_for(mut self, count: u64, since: Option<SystemTime>) -> Self {
+        if let Self::Deny(decision) | Self::WouldDeny(decision) = &mut self {
+            decision.count = count;
+            decision.since = since.filter(|_| count > 1).map(rfc3339);
+        }
+        self
     }
 
     /// When it happened, where the kernel said so.

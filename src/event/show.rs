@@ -47,13 +47,17 @@ pub fn text_line(line: &Line<'_>) -> String {
 
 fn decision_text(decision: &Decision) -> String {
     let Decision { operation, path, rule, pid, uid, comm, hook, policy_generation, .. } = decision;
+    let more = decision.since.as_deref().map(|since| format!(" {} times since {since}", decision.count));
+    let more = more.unwrap_or_default();
     let exe = decision.exe.as_deref().unwrap_or("?");
     if operation == "guard" {
         let kept = decision.guarded.map(|kept| format!(" {kept}")).unwrap_or_default();
-        return format!("{operation}{kept} {path} pid={pid} uid={uid} comm={comm} exe={exe} hook={hook}");
+        return format!(
+            "{operation}{kept} {path} pid={pid} uid={uid} comm={comm} exe={exe} hook={hook}{more}"
+        );
     }
     format!(
-        "{operation} {path} rule={rule} policy={policy_generation} pid={pid} uid={uid} comm={comm} exe={exe} hook={hook}"
+        "{operation} {path} rule={rule} policy={policy_generation} pid={pid} uid={uid} comm={comm} exe={exe} hook={hook}{more}"
     )
 }
 

@@ -13,8 +13,12 @@ use async_signal::{Signal, Signals};
 use smol::{Async, Timer, future::FutureExt as _, stream::StreamExt as _};
 
 use super::{
-    AgentError, Guard, Journal, Lines, Moment, Options, break_glass, change::moved_cgroups, guard::describe,
-    notify::Notify, queue::Queue,
+    AgentError, Guard, Journal, Lines, Moment, Options, break_glass,
+    change::moved_cgroups,
+    guard::describe,
+    notify::Notify,
+    queue::Queue,
+    repeat::{Repeats, Told},
 };
 use crate::{
     audit::{self, Deed, What},
@@ -30,6 +34,10 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// At most so many events before the timers get their turn.
 const BATCH: usize = 1024;
+
+/// The next record is being written, by a process that may have lost its processor meanwhile: waiting for it in a busy loop
+/// would keep it from getting one.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// At the end, no more than a full ring buffer holds: those that still come belong to the next run.
 const LAST_BATCH: usize = 16 * 1024;
@@ -64,6 +72,9 @@ pub(super) struct Watch {
     /// Ids of the maps, where they are not pinned.
     maps: BTreeMap<String, u32>,
     lost: u64,
+    repeats: Repeats,
+    /// Whether the ring buffer was readable, and there was nothing to read.
+    unfinished: bool,
     /// Whether nobody reads what is written.
     stuck: bool,
     proof_failed: Option<String>,
@@ -140,6 +151,8 @@ impl Watch {
             sandbox,
             maps,
             lost: made.counters.lost,
+            repeats: Repeats::new(options.repeat_window),
+            unfinished: false,
             stuck: false,
             proof_failed: None,
             proof_at: Instant::now(),
@@ -164,6 +177,9 @@ impl Watch {
         loop {
             let events = async {
                 if self.output.has_room() {
+                    if self.unfinished {
+                        Timer::after(PAUSE).await;
+                    }
                     drop(self.ready.readable().await);
                 } else {
                     self.output.wrote().await;
@@ -182,7 +198,7 @@ impl Watch {
             };
             // The timers and signals first: a flood of events must not starve them.
             match stop.or(tick).or(proof).or(events).await {
-                Wake::Events => drop(self.drain(BATCH)?),
+                Wake::Events => self.unfinished = self.drain(BATCH)? == 0,
                 Wake::Tick => self.tick()?,
                 Wake::Proof => self.prove()?,
                 Wake::Stop => return self.stop().await,
@@ -197,12 +213,18 @@ impl Watch {
 
     /// Hands on what the kernel has, as far as there is room for it. Returns how much that was.
     fn drain(&mut self, limit: usize) -> Result<usize, AgentError> {
-        let clock = Clock::now();
+        let (clock, now) = (Clock::now(), uptime());
         for count in 0..limit {
             let mut event = None;
             let bank = &self.guard.loaded.bank;
             let sha256 = |generation| bank.sha256_of(generation).map(|sha256| sha256.to_string());
-            if !self.output.has_room() || !self.reader.next(|record| event = decode(record, clock, sha256)) {
+            let repeats = &mut self.repeats;
+            let take = |record: &[u8]| {
+                if !repeats.holds(record, now) {
+                    event = decode(record, clock, sha256);
+                }
+            };
+            if !self.output.has_room() || !self.reader.next(take) {
                 return Ok(count);
             }
             if let Some(event) = event {
@@ -210,6 +232,19 @@ impl Watch {
             }
         }
         Ok(limit)
+    }
+
+    /// Tells what repeated itself; all of it, when nothing comes any more.
+    fn tell_repeats(&mut self, all: bool) -> Result<(), AgentError> {
+        let clock = Clock::now();
+        for Told { record, count, first_ns } in self.repeats.due(uptime(), all) {
+            let bank = &self.guard.loaded.bank;
+            let sha256 = |generation| bank.sha256_of(generation).map(|sha256| sha256.to_string());
+            if let Some(event) = decode(&record, clock, sha256) {
+                self.write(&event.standing_for(count, clock.wall(first_ns)))?;
+            }
+        }
+        Ok(())
     }
 
     /// Hands on what is left, for as long as somebody reads.
@@ -302,6 +337,7 @@ impl Watch {
             self.write(&Event::Lost(Lost { events, total }))?;
         }
         self.drain(BATCH)?;
+        self.tell_repeats(false)?;
         self.refresh()?;
         if self.progressed() {
             self.notify.alive();
@@ -390,6 +426,7 @@ impl Watch {
     /// Hands on what is left and says goodbye. Pinned enforcement stays.
     async fn stop(mut self) -> Result<(), AgentError> {
         self.drain_last().await?;
+        self.tell_repeats(true)?;
         let generation = self.policy.0.held.map(|held| held.generation);
         let deed =
             Deed { from: generation, to: generation, ..Deed::new(What::RunStop, audit::Outcome::Done) };

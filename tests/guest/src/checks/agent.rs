@@ -57,10 +57,10 @@ impl Place {
 pub(super) struct Agent(pub(super) Option<Background>);
 
 impl Agent {
-    /// `run` with JSON events, and `args`.
+    /// `run` with JSON events, one for each decision, and `args`.
     pub(super) fn command(place: &Place, args: &[&str]) -> Cmd {
         let fixed = ["run", "--log-format", "json", "--policy", &place.policy, "--allow-unsigned-policy"];
-        Cmd::new(AGENT).args(fixed).args(args)
+        Cmd::new(AGENT).args(fixed).args(["--repeat-window", "0s"]).args(args)
     }
 
     /// Starts it and waits until it has told its first state.

@@ -44,6 +44,9 @@ pub const PARAM_NOMOUNT: &str = "aegis.nomount";
 /// Kernel parameter with how often a check under load repeats what it does.
 pub const PARAM_ROUNDS: &str = "aegis.rounds";
 
+/// For how long load checks go on.
+pub const PARAM_SECONDS: &str = "aegis.seconds";
+
 /// Stands before the exit line of a single command. That command's own output is raw and may end without a
 /// newline, so the line needs a mark that ordinary output does not contain.
 pub const RECORD_MARK: char = '\x1e';

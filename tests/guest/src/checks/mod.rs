@@ -9,6 +9,7 @@ mod drill;
 mod enforce;
 mod failures;
 mod filesystems;
+mod flood;
 mod glass;
 mod guard;
 mod ledger;
@@ -113,6 +114,7 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
         "apparmor" => Some([smoke::CHECKS.to_vec(), apparmor::checks()].concat()),
         "selinux" => Some([smoke::CHECKS.to_vec(), selinux::checks()].concat()),
         "swaps" => Some(load::SWAPS.to_vec()),
+        "load" => Some([smoke::CHECKS.as_slice(), &flood::CHECKS].concat()),
         "off" => Some(boots::OFF.to_vec()),
         "audit" => Some(boots::AUDIT.to_vec()),
         "reboot" => Some(boots::REBOOT.to_vec()),

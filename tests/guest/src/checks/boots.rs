@@ -64,7 +64,17 @@ fn lasts() -> Result<(), CheckError> {
     mount_disk("ext4", DISK)?;
     let marker = format!("{DISK}/booted");
     let [secret, first, second] = ["secret", "first", "second"].map(|name| format!("{DISK}/{name}"));
-    let run = ["run", "--enforce", "--allow-unsigned-policy", "--log-format", "json", "--policy", &first];
+    let run = [
+        "run",
+        "--enforce",
+        "--allow-unsigned-policy",
+        "--log-format",
+        "json",
+        "--repeat-window",
+        "0s",
+        "--policy",
+        &first,
+    ];
     if fs::exists(&marker).is_ok_and(|there| there) {
         return after(&secret, &second, &run);
     }

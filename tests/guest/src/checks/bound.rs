@@ -121,8 +121,18 @@ pub(super) fn life(control: &Control) -> Result<(), CheckError> {
 
 fn lived(control: &Control) -> Result<(), CheckError> {
     let operator = |args: &[&str]| (control.operator)(Cmd::new(AGENT).args(args));
-    let run =
-        |mode: &str| Cmd::new(AGENT).args(["run", mode, "--log-format", "json", "--proof-interval", "1s"]);
+    let run = |mode: &str| {
+        Cmd::new(AGENT).args([
+            "run",
+            mode,
+            "--log-format",
+            "json",
+            "--repeat-window",
+            "0s",
+            "--proof-interval",
+            "1s",
+        ])
+    };
     let began = |mode: &str| -> Result<Agent, CheckError> {
         let mut process = run(mode).spawn()?;
         process.wait_for("\"type\":\"state_change\"", SOON)?;

@@ -75,7 +75,7 @@ fn without_agent() -> Result<(), CheckError> {
     // What the next run finds is the file.
     own.ends(&["detach"], 0)?;
     let file = format!("{}/v1.conf", own.place.dir);
-    let run = ["run", "--enforce", "--log-format", "json", "--policy", &file];
+    let run = ["run", "--enforce", "--log-format", "json", "--repeat-window", "0s", "--policy", &file];
     let mut process = own.command(&run).spawn()?;
     process.wait_for("break-glass is on", super::agent::SOON)?;
     let _agent = Agent(Some(process));

@@ -89,7 +89,7 @@ impl Own {
     /// An enforcing agent with a signed policy.
     pub(super) fn start(&self, version: u32) -> Result<Agent, CheckError> {
         let file = format!("{}/v{version}.conf", self.place.dir);
-        let run = ["run", "--enforce", "--log-format", "json", "--policy", &file];
+        let run = ["run", "--enforce", "--log-format", "json", "--repeat-window", "0s", "--policy", &file];
         let mut process = self.command(&run).spawn()?;
         process.wait_for("\"type\":\"state_change\"", SOON)?;
         want("secret readable", readable(&self.place.secret, 0)?, false)?;

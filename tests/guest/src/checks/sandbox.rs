@@ -47,6 +47,8 @@ fn whole_life() -> Result<(), CheckError> {
         "both",
         "--log-format",
         "json",
+        "--repeat-window",
+        "0s",
         "--proof-interval",
         "5s",
         "--policy",

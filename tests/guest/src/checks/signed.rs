@@ -42,7 +42,9 @@ fn drill() -> Result<(), CheckError> {
     let etc = format!("{dir}/etc");
     let command = |args: &[&str]| Cmd::new(AGENT).args(args).args(["--config-dir", &etc]);
     let (a, b) = (format!("{dir}/a.conf"), format!("{dir}/b.conf"));
-    let mut process = command(&["run", "--enforce", "--log-format", "json", "--policy", &a]).spawn()?;
+    let mut process =
+        command(&["run", "--enforce", "--log-format", "json", "--repeat-window", "0s", "--policy", &a])
+            .spawn()?;
     process.wait_for("\"type\":\"state_change\"", super::agent::SOON)?;
     let _agent = Agent(Some(process));
     let status = ask(&["status", "--json"], 0)?;

@@ -107,8 +107,17 @@ fn upgraded(_: &Ctx) -> Result<(), CheckError> {
     if let Some(process) = agent.0.take() {
         process.wait(SOON)?;
     }
-    let args =
-        ["run", "--enforce", "--log-format", "json", "--allow-unsigned-policy", "--policy", &place.policy];
+    let args = [
+        "run",
+        "--enforce",
+        "--log-format",
+        "json",
+        "--repeat-window",
+        "0s",
+        "--allow-unsigned-policy",
+        "--policy",
+        &place.policy,
+    ];
     let mut next = Cmd::new(format!("{dir}/next")).args(args).spawn()?;
     next.wait_for("\"status\":\"healthy\"", SOON)?;
     let _next = Agent(Some(next));
@@ -168,7 +177,7 @@ fn output_stuck(_: &Ctx) -> Result<(), CheckError> {
     sh(&format!("mkfifo {dir}/pipe"))?;
     let reader = Cmd::sh(&format!("exec sleep 1000 <{dir}/pipe")).spawn()?;
     let run = format!(
-        "exec {AGENT} run --enforce --log-format json --allow-unsigned-policy --proof-interval 1s --policy {} >{dir}/pipe",
+        "exec {AGENT} run --enforce --log-format json --repeat-window 0s --allow-unsigned-policy --proof-interval 1s --policy {} >{dir}/pipe",
         place.policy
     );
     let mut agent = Agent(Some(Cmd::sh(&run).spawn()?));

@@ -222,7 +222,17 @@ fn policy_unreadable(_: &Ctx) -> Result<(), CheckError> {
     // The default one.
     let etc = format!("{}/etc", place.dir);
     sh(&format!("mkdir {etc} && cp {}.away {etc}/policy.conf", place.policy))?;
-    let run = ["run", "--enforce", "--log-format", "json", "--allow-unsigned-policy", "--config-dir", &etc];
+    let run = [
+        "run",
+        "--enforce",
+        "--log-format",
+        "json",
+        "--repeat-window",
+        "0s",
+        "--allow-unsigned-policy",
+        "--config-dir",
+        &etc,
+    ];
     for round in 0..2 {
         let mut process = Cmd::new(AGENT).args(run).spawn()?;
         process.wait_for("\"status\":\"healthy\"", super::SOON)?;

@@ -26,8 +26,18 @@ const CAP_SYS_RESOURCE: u32 = 24;
 
 /// The agent as a program that lacks something, or in a shell that arranges for that.
 fn lacking(what: &str, place: &Place, args: &[&str]) -> Cmd {
-    let fixed =
-        ["lacking", what, AGENT, "run", "--allow-unsigned-policy", "--log-format", "json", "--policy"];
+    let fixed = [
+        "lacking",
+        what,
+        AGENT,
+        "run",
+        "--allow-unsigned-policy",
+        "--log-format",
+        "json",
+        "--repeat-window",
+        "0s",
+        "--policy",
+    ];
     Cmd::new("/init").args(fixed).args([&place.policy]).args(args)
 }
 
@@ -43,7 +53,7 @@ fn memory_refused(_: &Ctx) -> Result<(), CheckError> {
     let old = is_old();
     let apply = format!("exec {AGENT} policy apply {many} --allow-unsigned-policy");
     let run = format!(
-        "exec {AGENT} run --enforce --allow-unsigned-policy --log-format json --policy {}",
+        "exec {AGENT} run --enforce --allow-unsigned-policy --log-format json --repeat-window 0s --policy {}",
         place.policy
     );
     let within = |script: &str, limit: &str| {
@@ -107,7 +117,7 @@ fn container(ctx: &Ctx) -> Result<(), CheckError> {
             "cd {root} && mkdir -p bin sbin proc sys dev tmp run var/lib etc && cp /bin/busybox bin/busybox && cp {AGENT} sbin/aegisbpf && \
              for name in sh cat mount; do ln -sf busybox bin/$name; done && \
              mount -t proc proc proc && mount -t sysfs -o ro sysfs sys && mount --bind /tmp tmp && {bpffs} && \
-             exec chroot . /bin/sh -c 'test ! -e /sys/kernel/security/lsm && exec /sbin/aegisbpf run --enforce --allow-unsigned-policy --log-format json --policy {}'",
+             exec chroot . /bin/sh -c 'test ! -e /sys/kernel/security/lsm && exec /sbin/aegisbpf run --enforce --allow-unsigned-policy --log-format json --repeat-window 0s --policy {}'",
             place.policy
         )
     };

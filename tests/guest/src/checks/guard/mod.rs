@@ -329,7 +329,16 @@ fn next_binary() -> Result<(), CheckError> {
     want("two are enrolled", enrolled == Some(2), true)?;
     contains("the log", &ends(&Cmd::new(AGENT).args(["audit", "show"]), 0)?.stdout, OTHER)?;
     guarded.kill(&place)?;
-    let fixed = ["run", "--enforce", "--guard", "--allow-unsigned-policy", "--log-format", "json"];
+    let fixed = [
+        "run",
+        "--enforce",
+        "--guard",
+        "--allow-unsigned-policy",
+        "--log-format",
+        "json",
+        "--repeat-window",
+        "0s",
+    ];
     let mut next = Cmd::new(OTHER).args(fixed).args(["--policy", &place.policy]).spawn()?;
     next.wait_for("\"type\":\"state_change\"", SOON)?;
     let next = Guarded { agent: Agent(Some(next)), binary: OTHER.into() };
@@ -345,7 +354,16 @@ fn next_binary() -> Result<(), CheckError> {
 /// What a hook of the guard carries is said to be uncovered where it is not attached, and the rest is at work.
 fn hook_missing() -> Result<(), CheckError> {
     let place = place("guard-missing")?;
-    let fixed = ["run", "--enforce", "--guard", "--allow-unsigned-policy", "--log-format", "json"];
+    let fixed = [
+        "run",
+        "--enforce",
+        "--guard",
+        "--allow-unsigned-policy",
+        "--log-format",
+        "json",
+        "--repeat-window",
+        "0s",
+    ];
     let refuse = ["inject", "attach", "task_kill,task_kill_again", "16", AGENT];
     let command = Cmd::new("/proc/self/exe").args(refuse).args(fixed).args(["--policy", &place.policy]);
     let mut agent = command.clone().args(["--strict"]).spawn()?;

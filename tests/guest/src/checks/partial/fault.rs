@@ -90,7 +90,16 @@ impl Fault {
 
     /// The agent, with its own system calls refused.
     pub(super) fn command(&self, place: &Place, args: &[&str]) -> Cmd {
-        let fixed = ["run", "--log-format", "json", "--policy", &place.policy, "--allow-unsigned-policy"];
+        let fixed = [
+            "run",
+            "--log-format",
+            "json",
+            "--repeat-window",
+            "0s",
+            "--policy",
+            &place.policy,
+            "--allow-unsigned-policy",
+        ];
         let agent = if self.how == How::NoType {
             Cmd::new(AGENT)
         } else {

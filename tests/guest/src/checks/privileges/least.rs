@@ -125,8 +125,16 @@ impl Scene {
 
     /// Runs until there is a first state, or no agent.
     fn start(&self, args: &[&str]) -> Result<Result<Agent, Box<Outcome>>, CheckError> {
-        let fixed =
-            ["run", "--log-format", "json", "--policy", &self.place.policy, "--allow-unsigned-policy"];
+        let fixed = [
+            "run",
+            "--log-format",
+            "json",
+            "--repeat-window",
+            "0s",
+            "--policy",
+            &self.place.policy,
+            "--allow-unsigned-policy",
+        ];
         let mut process = self.lacking(&[&fixed, args].concat()).spawn()?;
         match process.wait_for("\"type\":\"state_change\"", SOON) {
             Ok(()) => Ok(Ok(Agent(Some(process)))),

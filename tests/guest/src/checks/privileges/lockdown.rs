@@ -139,7 +139,7 @@ fn memory(_: &Ctx) -> Result<(), CheckError> {
     let lacking = ["lacking", "as:24,38,39", AGENT, "run", "--audit", "--tier", "tracepoint"];
     let places = ["--run-dir", &own, "--state-dir", &own];
     let agent = Cmd::new("/init").args(lacking).args(places).args(["--policy", &place.policy]);
-    let mut agent = agent.args(["--log-format", "json"]).spawn()?;
+    let mut agent = agent.args(["--log-format", "json", "--repeat-window", "0s"]).spawn()?;
     agent.wait_for("\"type\":\"state_change\"", SOON)?;
     let mut other = Cmd::sh("echo ready; exec sleep 1000").uid(NOBODY).spawn()?;
     other.wait_for("ready", SOON)?;
@@ -172,7 +172,7 @@ fn descriptors(_: &Ctx) -> Result<(), CheckError> {
     let place = Place::new("descriptors")?;
     place.deny("")?;
     let run = format!(
-        "exec {AGENT} run --enforce --log-format json --allow-unsigned-policy --policy {}",
+        "exec {AGENT} run --enforce --log-format json --repeat-window 0s --allow-unsigned-policy --policy {}",
         place.policy
     );
     let script = format!("exec 5</etc 7<>{} <&-; ls -l /proc/self/fd >&2; {run}", place.neighbour);

@@ -41,6 +41,13 @@ impl Flooded {
             place.policy
         );
         let agent = load::unheard(&run)?;
+        // Enforcement begins before the agent watches, and signals find it ready only then.
+        let watches = || fs::read_to_string(&events).is_ok_and(|text| text.contains("\"state_change\""));
+        let end = Instant::now() + SOON;
+        while !watches() {
+            want("the agent watching in time", Instant::now() < end, true)?;
+            thread::sleep(Duration::from_millis(50));
+        }
         Ok(Self { place, agent, events })
     }
 

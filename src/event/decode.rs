@@ -45,6 +45,8 @@ pub fn likeness(event: &abi::Event, record: &[u8], key: &mut Vec<u8>) {
         mount_ns: 0,
         pid_ns: 0,
         comm: [0; abi::COMM_BYTES as usize],
+        // Of a record in the ring buffer, whatever lay there.
+        pad: 0,
         ancestors: [abi::Ancestor::default(); abi::ANCESTORS as usize],
         ..*event
     };

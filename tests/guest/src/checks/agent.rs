@@ -53,14 +53,17 @@ impl Place {
     }
 }
 
+/// `run`, so that each decision is told at once, as a JSON object of its own.
+pub(super) const TELLING: [&str; 5] = ["run", "--log-format", "json", "--repeat-window", "0s"];
+
 /// A running agent. Dropping it kills it and removes its pins.
 pub(super) struct Agent(pub(super) Option<Background>);
 
 impl Agent {
     /// `run` with JSON events, one for each decision, and `args`.
     pub(super) fn command(place: &Place, args: &[&str]) -> Cmd {
-        let fixed = ["run", "--log-format", "json", "--policy", &place.policy, "--allow-unsigned-policy"];
-        Cmd::new(AGENT).args(fixed).args(["--repeat-window", "0s"]).args(args)
+        let fixed = ["--policy", &place.policy, "--allow-unsigned-policy"];
+        Cmd::new(AGENT).args(TELLING).args(fixed).args(args)
     }
 
     /// Starts it and waits until it has told its first state.

@@ -1,6 +1,8 @@
 //! What the kernel command line switches, and what lasts through a reboot without a goodbye.
 
-use super::agent::{Agent, Place, SOON, ask, at, contains, ends, json, nothing_pinned, readable, want};
+use super::agent::{
+    Agent, Place, SOON, TELLING, ask, at, contains, ends, json, nothing_pinned, readable, want,
+};
 use super::filesystems::mount_disk;
 use super::{Check, CheckError};
 use crate::run::Cmd;
@@ -64,17 +66,7 @@ fn lasts() -> Result<(), CheckError> {
     mount_disk("ext4", DISK)?;
     let marker = format!("{DISK}/booted");
     let [secret, first, second] = ["secret", "first", "second"].map(|name| format!("{DISK}/{name}"));
-    let run = [
-        "run",
-        "--enforce",
-        "--allow-unsigned-policy",
-        "--log-format",
-        "json",
-        "--repeat-window",
-        "0s",
-        "--policy",
-        &first,
-    ];
+    let run = [TELLING.as_slice(), &["--enforce", "--allow-unsigned-policy", "--policy", &first]].concat();
     if fs::exists(&marker).is_ok_and(|there| there) {
         return after(&secret, &second, &run);
     }

@@ -1,7 +1,7 @@
 //! What holds under a mandatory access control, whichever it is: a whole life of the agent without one denial, and each
 //! thing that a taken-over agent would try refused and in the kernel's log.
 
-use super::agent::{Agent, SOON, at, contains, ends, json, nothing_pinned, readable, want};
+use super::agent::{Agent, SOON, TELLING, at, contains, ends, json, nothing_pinned, readable, want};
 use super::{Check, CheckError};
 use crate::hostile::REFUSED;
 use crate::kmsg::Kmsg;
@@ -121,18 +121,7 @@ pub(super) fn life(control: &Control) -> Result<(), CheckError> {
 
 fn lived(control: &Control) -> Result<(), CheckError> {
     let operator = |args: &[&str]| (control.operator)(Cmd::new(AGENT).args(args));
-    let run = |mode: &str| {
-        Cmd::new(AGENT).args([
-            "run",
-            mode,
-            "--log-format",
-            "json",
-            "--repeat-window",
-            "0s",
-            "--proof-interval",
-            "1s",
-        ])
-    };
+    let run = |mode: &str| Cmd::new(AGENT).args(TELLING).args([mode, "--proof-interval", "1s"]);
     let began = |mode: &str| -> Result<Agent, CheckError> {
         let mut process = run(mode).spawn()?;
         process.wait_for("\"type\":\"state_change\"", SOON)?;

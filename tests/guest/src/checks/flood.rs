@@ -22,7 +22,9 @@ const RATE: u64 = 50_000;
 const THREADS: u64 = 4;
 
 /// How often a thread makes its share of them.
-const SLOT: Duration = Duration::from_millis(4);
+const SLOTS_A_SECOND: u64 = 250;
+const SLOT: Duration = Duration::from_millis(1000 / SLOTS_A_SECOND);
+const SHARE: u64 = RATE / SLOTS_A_SECOND / THREADS;
 
 /// The agent as it is by default, its events in a file.
 struct Flooded {
@@ -83,12 +85,11 @@ struct Met {
 
 /// One thread's share: its opens of the secret, slot by slot, and one of the file beside it in each.
 fn share(place: &Place, met: &Met, slots: u64) {
-    let opens = RATE * u64::try_from(SLOT.as_micros()).unwrap_or(0) / 1_000_000 / THREADS;
     let mut due = Instant::now();
     for _ in 0..slots {
         let start = Instant::now();
-        let denied = (0..opens).filter(|_| load::opens(&place.secret) == Some(false)).count() as u64;
-        let right = denied == opens && load::opens(&place.neighbour) == Some(true);
+        let denied = (0..SHARE).filter(|_| load::opens(&place.secret) == Some(false)).count() as u64;
+        let right = denied == SHARE && load::opens(&place.neighbour) == Some(true);
         let took = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         met.denied.fetch_add(denied, Ordering::Relaxed);
         met.wrong.fetch_add(u64::from(!right), Ordering::Relaxed);
@@ -105,10 +106,10 @@ fn fast(ctx: &Ctx) -> Result<(), CheckError> {
     let pid = flooded.agent.process()?.pid();
     let before = rss(pid)?;
     let (mut most, start) = (before, Instant::now());
-    let slots = seconds * 1000 / u64::try_from(SLOT.as_millis()).unwrap_or(1);
     thread::scope(|scope| -> Result<(), CheckError> {
-        let threads: Vec<_> =
-            (0..THREADS).map(|_| scope.spawn(|| share(&flooded.place, &met, slots))).collect();
+        let threads: Vec<_> = (0..THREADS)
+            .map(|_| scope.spawn(|| share(&flooded.place, &met, seconds * SLOTS_A_SECOND)))
+            .collect();
         while threads.iter().any(|thread| !thread.is_finished()) {
             thread::sleep(Duration::from_millis(500));
             most = most.max(rss(pid)?);
@@ -122,17 +123,22 @@ fn fast(ctx: &Ctx) -> Result<(), CheckError> {
     report::send(&Line::Note(format!(
         "{denied} denials in {took:?}, {rate}/s by {THREADS} threads; told {told} in {lines} events, lost {lost}; \
          RSS {before} KiB before, at most {most} KiB; the longest {} opens in a row {} us; wrong answers {wrong}",
-        RATE * 4 / 1000 / THREADS + 1,
+        SHARE + 1,
         met.longest.into_inner(),
     )));
     want("wrong answers", wrong > 0, false)?;
-    let accounted = told + lost;
-    if accounted != denied {
-        let got = format!("told {told} and lost {lost}");
-        return Err(CheckError::Differs { what: "denials accounted for", want: denied.to_string(), got });
-    }
+    accounted(denied, told, lost)?;
     want("lost at most one in a thousand", lost * 1000 <= denied, true)?;
     want("memory within 2 MiB of what it was", most <= before + 2048, true)
+}
+
+/// Each denial is told or counted as lost, and none twice.
+fn accounted(denied: u64, told: u64, lost: u64) -> Result<(), CheckError> {
+    if told + lost == denied {
+        return Ok(());
+    }
+    let got = format!("told {told} and lost {lost}");
+    Err(CheckError::Differs { what: "denials accounted for", want: denied.to_string(), got })
 }
 
 /// Resident memory, KiB.
@@ -158,10 +164,5 @@ fn overflow() -> Result<(), CheckError> {
         "{DENIALS} denials unread: told {told} in {lines} events, lost {lost}"
     )));
     want("more than it holds", lost > 0, true)?;
-    if told + lost == DENIALS {
-        Ok(())
-    } else {
-        let got = format!("told {told} and lost {lost}");
-        Err(CheckError::Differs { what: "denials accounted for", want: DENIALS.to_string(), got })
-    }
+    accounted(DENIALS, told, lost)
 }

@@ -1,6 +1,6 @@
 //! Break-glass by the command and by the file: with and without an agent, under load.
 
-use super::agent::{Agent, at, readable, want};
+use super::agent::{Agent, TELLING, at, readable, want};
 use super::ledger::Own;
 use super::{Check, CheckError};
 use crate::report;
@@ -75,7 +75,7 @@ fn without_agent() -> Result<(), CheckError> {
     // What the next run finds is the file.
     own.ends(&["detach"], 0)?;
     let file = format!("{}/v1.conf", own.place.dir);
-    let run = ["run", "--enforce", "--log-format", "json", "--repeat-window", "0s", "--policy", &file];
+    let run = [TELLING.as_slice(), &["--enforce", "--policy", &file]].concat();
     let mut process = own.command(&run).spawn()?;
     process.wait_for("break-glass is on", super::agent::SOON)?;
     let _agent = Agent(Some(process));

@@ -1,7 +1,7 @@
 //! What is kept of the past: the audit log, the highest policy version, the latest time; in the state directory and in the
 //! kernel, so that losing one of them is noticed.
 
-use super::agent::{Agent, Place, SOON, at, contains, ends, json, nothing_pinned, readable, want};
+use super::agent::{Agent, Place, SOON, TELLING, at, contains, ends, json, nothing_pinned, readable, want};
 use super::{Check, CheckError};
 use crate::run::{Cmd, Outcome};
 use guest::AGENT;
@@ -89,7 +89,7 @@ impl Own {
     /// An enforcing agent with a signed policy.
     pub(super) fn start(&self, version: u32) -> Result<Agent, CheckError> {
         let file = format!("{}/v{version}.conf", self.place.dir);
-        let run = ["run", "--enforce", "--log-format", "json", "--repeat-window", "0s", "--policy", &file];
+        let run = [TELLING.as_slice(), &["--enforce", "--policy", &file]].concat();
         let mut process = self.command(&run).spawn()?;
         process.wait_for("\"type\":\"state_change\"", SOON)?;
         want("secret readable", readable(&self.place.secret, 0)?, false)?;

@@ -1,7 +1,7 @@
 //! The agent's sandbox: that its lists of system calls are what a whole life takes and no more, that every other call ends
 //! it, that the next run explains such an end, and that it says how far the kernel closes it in.
 
-use super::agent::{Agent, SOON, at, contains, ends, json, readable, want};
+use super::agent::{Agent, SOON, TELLING, at, contains, ends, json, readable, want};
 use super::drill::{differs, landlock, traced};
 use super::ledger::Own;
 use super::{Check, CheckError};
@@ -40,21 +40,8 @@ fn whole_life() -> Result<(), CheckError> {
     ends(&own.sh("mount -t tmpfs -o size=256k,mode=0700 tmpfs DIR/state"), 0)?;
     let manager = listen()?;
     let file = format!("{}/v1.conf", own.place.dir);
-    let run = [
-        "run",
-        "--enforce",
-        "--lsm-hook",
-        "both",
-        "--log-format",
-        "json",
-        "--repeat-window",
-        "0s",
-        "--proof-interval",
-        "5s",
-        "--policy",
-        &file,
-    ];
-    let follow = Cmd::new("/init").args(["follow", TRACE, AGENT]).args(run).args(own.dirs());
+    let run = ["--enforce", "--lsm-hook", "both", "--proof-interval", "5s", "--policy", &file];
+    let follow = Cmd::new("/init").args(["follow", TRACE, AGENT]).args(TELLING).args(run).args(own.dirs());
     let mut follower = follow.env("NOTIFY_SOCKET", "@aegisbpf-drill").spawn()?;
     follower.wait_for("\"type\":\"state_change\"", SOON)?;
     let pid = pid(&own)?;

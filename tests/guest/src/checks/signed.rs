@@ -1,7 +1,7 @@
 //! Signed policies under live enforcement: accepted without an exception, refused when they were changed or their key
 //! revoked, and nothing that is refused touches the policy in force.
 
-use super::agent::{Agent, Place, ask, at, contains, ends, json, readable, want};
+use super::agent::{Agent, Place, TELLING, ask, at, contains, ends, json, readable, want};
 use super::load::{self, Met, opens};
 use super::{Check, CheckError};
 use crate::killer::{self, End};
@@ -42,9 +42,8 @@ fn drill() -> Result<(), CheckError> {
     let etc = format!("{dir}/etc");
     let command = |args: &[&str]| Cmd::new(AGENT).args(args).args(["--config-dir", &etc]);
     let (a, b) = (format!("{dir}/a.conf"), format!("{dir}/b.conf"));
-    let mut process =
-        command(&["run", "--enforce", "--log-format", "json", "--repeat-window", "0s", "--policy", &a])
-            .spawn()?;
+    let run = [TELLING.as_slice(), &["--enforce", "--policy", &a]].concat();
+    let mut process = command(&run).spawn()?;
     process.wait_for("\"type\":\"state_change\"", super::agent::SOON)?;
     let _agent = Agent(Some(process));
     let status = ask(&["status", "--json"], 0)?;

@@ -1,6 +1,6 @@
 //! What becomes of the agent itself: killed, told to stop, held up, replaced, unheard.
 
-use super::super::agent::{Agent, Place, SOON, at, contains, ends, readable, want};
+use super::super::agent::{Agent, Place, SOON, TELLING, at, contains, ends, readable, want};
 use super::super::{Check, CheckError, Ctx};
 use super::{
     enforcing, health, health_comes, health_of, holds, kill, lives, nothing_holds, observing, refused, sh,
@@ -107,18 +107,8 @@ fn upgraded(_: &Ctx) -> Result<(), CheckError> {
     if let Some(process) = agent.0.take() {
         process.wait(SOON)?;
     }
-    let args = [
-        "run",
-        "--enforce",
-        "--log-format",
-        "json",
-        "--repeat-window",
-        "0s",
-        "--allow-unsigned-policy",
-        "--policy",
-        &place.policy,
-    ];
-    let mut next = Cmd::new(format!("{dir}/next")).args(args).spawn()?;
+    let args = ["--enforce", "--allow-unsigned-policy", "--policy", &place.policy];
+    let mut next = Cmd::new(format!("{dir}/next")).args(TELLING).args(args).spawn()?;
     next.wait_for("\"status\":\"healthy\"", SOON)?;
     let _next = Agent(Some(next));
     sh(&format!("touch {dir}/stop"))?;
@@ -177,7 +167,8 @@ fn output_stuck(_: &Ctx) -> Result<(), CheckError> {
     sh(&format!("mkfifo {dir}/pipe"))?;
     let reader = Cmd::sh(&format!("exec sleep 1000 <{dir}/pipe")).spawn()?;
     let run = format!(
-        "exec {AGENT} run --enforce --log-format json --repeat-window 0s --allow-unsigned-policy --proof-interval 1s --policy {} >{dir}/pipe",
+        "exec {AGENT} {} --enforce --allow-unsigned-policy --proof-interval 1s --policy {} >{dir}/pipe",
+        TELLING.join(" "),
         place.policy
     );
     let mut agent = Agent(Some(Cmd::sh(&run).spawn()?));

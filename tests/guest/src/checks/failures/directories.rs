@@ -1,6 +1,6 @@
 //! The directories of the agent: read-only, full, with what no agent left there; and the policy it is to begin with.
 
-use super::super::agent::{Agent, Place, ask, at, contains, ends, want};
+use super::super::agent::{Agent, Place, TELLING, ask, at, contains, ends, want};
 use super::super::{Check, CheckError, Ctx};
 use super::{
     enforcing, health, health_comes, health_of, holds, kill, lives, nothing_holds, refused, seen, sh,
@@ -222,19 +222,9 @@ fn policy_unreadable(_: &Ctx) -> Result<(), CheckError> {
     // The default one.
     let etc = format!("{}/etc", place.dir);
     sh(&format!("mkdir {etc} && cp {}.away {etc}/policy.conf", place.policy))?;
-    let run = [
-        "run",
-        "--enforce",
-        "--log-format",
-        "json",
-        "--repeat-window",
-        "0s",
-        "--allow-unsigned-policy",
-        "--config-dir",
-        &etc,
-    ];
+    let args = ["--enforce", "--allow-unsigned-policy", "--config-dir", &etc];
     for round in 0..2 {
-        let mut process = Cmd::new(AGENT).args(run).spawn()?;
+        let mut process = Cmd::new(AGENT).args(TELLING).args(args).spawn()?;
         process.wait_for("\"status\":\"healthy\"", super::SOON)?;
         let mut agent = Agent(Some(process));
         holds(&place)?;

@@ -1,6 +1,8 @@
 //! Where the agent runs: with less memory, fewer capabilities, other namespaces, another time than it may expect.
 
-use super::super::agent::{Agent, Place, SOON, ask, at, contains, ends, nothing_pinned, readable, want};
+use super::super::agent::{
+    Agent, Place, SOON, TELLING, ask, at, contains, ends, nothing_pinned, readable, want,
+};
 use super::super::{Check, CheckError, Ctx};
 use super::{enforcing, health, health_comes, holds, kill, nothing_holds, observing, refused, seen, sh};
 use crate::run::Cmd;
@@ -26,19 +28,8 @@ const CAP_SYS_RESOURCE: u32 = 24;
 
 /// The agent as a program that lacks something, or in a shell that arranges for that.
 fn lacking(what: &str, place: &Place, args: &[&str]) -> Cmd {
-    let fixed = [
-        "lacking",
-        what,
-        AGENT,
-        "run",
-        "--allow-unsigned-policy",
-        "--log-format",
-        "json",
-        "--repeat-window",
-        "0s",
-        "--policy",
-    ];
-    Cmd::new("/init").args(fixed).args([&place.policy]).args(args)
+    let agent = Cmd::new("/init").args(["lacking", what, AGENT]).args(TELLING);
+    agent.args(["--allow-unsigned-policy", "--policy", &place.policy]).args(args)
 }
 
 /// As in a container that is given little memory.
@@ -53,7 +44,8 @@ fn memory_refused(_: &Ctx) -> Result<(), CheckError> {
     let old = is_old();
     let apply = format!("exec {AGENT} policy apply {many} --allow-unsigned-policy");
     let run = format!(
-        "exec {AGENT} run --enforce --allow-unsigned-policy --log-format json --repeat-window 0s --policy {}",
+        "exec {AGENT} {} --enforce --allow-unsigned-policy --policy {}",
+        TELLING.join(" "),
         place.policy
     );
     let within = |script: &str, limit: &str| {
@@ -117,7 +109,8 @@ fn container(ctx: &Ctx) -> Result<(), CheckError> {
             "cd {root} && mkdir -p bin sbin proc sys dev tmp run var/lib etc && cp /bin/busybox bin/busybox && cp {AGENT} sbin/aegisbpf && \
              for name in sh cat mount; do ln -sf busybox bin/$name; done && \
              mount -t proc proc proc && mount -t sysfs -o ro sysfs sys && mount --bind /tmp tmp && {bpffs} && \
-             exec chroot . /bin/sh -c 'test ! -e /sys/kernel/security/lsm && exec /sbin/aegisbpf run --enforce --allow-unsigned-policy --log-format json --repeat-window 0s --policy {}'",
+             exec chroot . /bin/sh -c 'test ! -e /sys/kernel/security/lsm && exec /sbin/aegisbpf {} --enforce --allow-unsigned-policy --policy {}'",
+            TELLING.join(" "),
             place.policy
         )
     };

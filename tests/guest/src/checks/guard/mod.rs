@@ -4,7 +4,7 @@
 mod attempts;
 
 use self::attempts::{Attempt, BINARY, BPF, MOUNTS, NAMES, PINS, SIGNALS, TRACE, Target, UNMOUNTS, harmless};
-use super::agent::{Agent, Place, SOON, ask, at, contains, ends, nothing_pinned, readable, want};
+use super::agent::{Agent, Place, SOON, TELLING, ask, at, contains, ends, nothing_pinned, readable, want};
 use super::{Check, CheckError};
 use crate::bpf;
 use crate::run::Cmd;
@@ -329,17 +329,8 @@ fn next_binary() -> Result<(), CheckError> {
     want("two are enrolled", enrolled == Some(2), true)?;
     contains("the log", &ends(&Cmd::new(AGENT).args(["audit", "show"]), 0)?.stdout, OTHER)?;
     guarded.kill(&place)?;
-    let fixed = [
-        "run",
-        "--enforce",
-        "--guard",
-        "--allow-unsigned-policy",
-        "--log-format",
-        "json",
-        "--repeat-window",
-        "0s",
-    ];
-    let mut next = Cmd::new(OTHER).args(fixed).args(["--policy", &place.policy]).spawn()?;
+    let fixed = ["--enforce", "--guard", "--allow-unsigned-policy", "--policy", &place.policy];
+    let mut next = Cmd::new(OTHER).args(TELLING).args(fixed).spawn()?;
     next.wait_for("\"type\":\"state_change\"", SOON)?;
     let next = Guarded { agent: Agent(Some(next)), binary: OTHER.into() };
     ends(&Cmd::new(AGENT).args(["detach"]), 76)?;
@@ -354,18 +345,9 @@ fn next_binary() -> Result<(), CheckError> {
 /// What a hook of the guard carries is said to be uncovered where it is not attached, and the rest is at work.
 fn hook_missing() -> Result<(), CheckError> {
     let place = place("guard-missing")?;
-    let fixed = [
-        "run",
-        "--enforce",
-        "--guard",
-        "--allow-unsigned-policy",
-        "--log-format",
-        "json",
-        "--repeat-window",
-        "0s",
-    ];
+    let fixed = ["--enforce", "--guard", "--allow-unsigned-policy", "--policy", &place.policy];
     let refuse = ["inject", "attach", "task_kill,task_kill_again", "16", AGENT];
-    let command = Cmd::new("/proc/self/exe").args(refuse).args(fixed).args(["--policy", &place.policy]);
+    let command = Cmd::new("/proc/self/exe").args(refuse).args(TELLING).args(fixed);
     let mut agent = command.clone().args(["--strict"]).spawn()?;
     want("exit code", agent.wait_for("task_kill", SOON).is_ok() && agent.wait(SOON)?.code() == 69, true)?;
     nothing_pinned()?;

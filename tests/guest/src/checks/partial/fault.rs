@@ -1,7 +1,7 @@
 //! One hook that is refused, in one way.
 
 use super::super::CheckError;
-use super::super::agent::{Agent, Place, SOON, ends};
+use super::super::agent::{Agent, Place, SOON, TELLING, ends};
 use super::differs;
 use super::hooks::{Hook, Need};
 use crate::run::Cmd;
@@ -90,16 +90,7 @@ impl Fault {
 
     /// The agent, with its own system calls refused.
     pub(super) fn command(&self, place: &Place, args: &[&str]) -> Cmd {
-        let fixed = [
-            "run",
-            "--log-format",
-            "json",
-            "--repeat-window",
-            "0s",
-            "--policy",
-            &place.policy,
-            "--allow-unsigned-policy",
-        ];
+        let fixed = ["--policy", &place.policy, "--allow-unsigned-policy"];
         let agent = if self.how == How::NoType {
             Cmd::new(AGENT)
         } else {
@@ -110,7 +101,7 @@ impl Fault {
             let errno = self.errno.to_string();
             Cmd::new("/proc/self/exe").args(["inject", self.how.name(), &names, &errno, AGENT])
         };
-        agent.args(fixed).args(args).timeout(SOON)
+        agent.args(TELLING).args(fixed).args(args).timeout(SOON)
     }
 
     pub(super) fn start(&self, place: &Place, args: &[&str]) -> Result<Agent, CheckError> {

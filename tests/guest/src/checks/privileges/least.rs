@@ -2,7 +2,7 @@
 //! lacks, where the kernel asks for it.
 
 use super::super::agent::{
-    Agent, Place, SOON, at, contains, ends, json, nothing_pinned, readable, tier, want,
+    Agent, Place, SOON, TELLING, at, contains, ends, json, nothing_pinned, readable, tier, want,
 };
 use super::super::{Check, CheckError, Ctx};
 use super::{kernel, text};
@@ -125,17 +125,8 @@ impl Scene {
 
     /// Runs until there is a first state, or no agent.
     fn start(&self, args: &[&str]) -> Result<Result<Agent, Box<Outcome>>, CheckError> {
-        let fixed = [
-            "run",
-            "--log-format",
-            "json",
-            "--repeat-window",
-            "0s",
-            "--policy",
-            &self.place.policy,
-            "--allow-unsigned-policy",
-        ];
-        let mut process = self.lacking(&[&fixed, args].concat()).spawn()?;
+        let fixed = ["--policy", &self.place.policy, "--allow-unsigned-policy"];
+        let mut process = self.lacking(&[TELLING.as_slice(), &fixed, args].concat()).spawn()?;
         match process.wait_for("\"type\":\"state_change\"", SOON) {
             Ok(()) => Ok(Ok(Agent(Some(process)))),
             Err(CmdError::Silent { .. }) => Ok(Err(Box::new(process.wait(SOON)?))),

@@ -1,6 +1,6 @@
 //! What `/proc` says of an agent that watches, and of its helper.
 
-use super::super::agent::{Agent, NOBODY, Place, SOON, ask, at, contains, ends, readable, want};
+use super::super::agent::{Agent, NOBODY, Place, SOON, TELLING, ask, at, contains, ends, readable, want};
 use super::super::{Check, CheckError, Ctx};
 use super::{kernel, text};
 use crate::run::Cmd;
@@ -136,10 +136,9 @@ fn memory(_: &Ctx) -> Result<(), CheckError> {
     place.deny("")?;
     let own = format!("{}/own", place.dir);
     ends(&Cmd::sh(&format!("mkdir {own} && chown {NOBODY}:{NOBODY} {own}")), 0)?;
-    let lacking = ["lacking", "as:24,38,39", AGENT, "run", "--audit", "--tier", "tracepoint"];
-    let places = ["--run-dir", &own, "--state-dir", &own];
-    let agent = Cmd::new("/init").args(lacking).args(places).args(["--policy", &place.policy]);
-    let mut agent = agent.args(["--log-format", "json", "--repeat-window", "0s"]).spawn()?;
+    let agent = Cmd::new("/init").args(["lacking", "as:24,38,39", AGENT]).args(TELLING);
+    let places = ["--run-dir", &own, "--state-dir", &own, "--policy", &place.policy];
+    let mut agent = agent.args(["--audit", "--tier", "tracepoint"]).args(places).spawn()?;
     agent.wait_for("\"type\":\"state_change\"", SOON)?;
     let mut other = Cmd::sh("echo ready; exec sleep 1000").uid(NOBODY).spawn()?;
     other.wait_for("ready", SOON)?;
@@ -172,7 +171,8 @@ fn descriptors(_: &Ctx) -> Result<(), CheckError> {
     let place = Place::new("descriptors")?;
     place.deny("")?;
     let run = format!(
-        "exec {AGENT} run --enforce --log-format json --repeat-window 0s --allow-unsigned-policy --policy {}",
+        "exec {AGENT} {} --enforce --allow-unsigned-policy --policy {}",
+        TELLING.join(" "),
         place.policy
     );
     let script = format!("exec 5</etc 7<>{} <&-; ls -l /proc/self/fd >&2; {run}", place.neighbour);

@@ -1,9 +1,6 @@
 //! Decisions that repeat one another: the first is told at once, those like it are counted and told together.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use crate::{abi, event::likeness};
 
@@ -68,10 +65,9 @@ impl Repeats {
             kind.record.extend_from_slice(record);
             return true;
         }
-        if self.kinds.len() < KINDS
-            && let Entry::Vacant(free) = self.kinds.entry(self.key.clone())
-        {
-            free.insert(Kind { due: now + self.window, count: 0, first_ns: 0, record: Vec::new() });
+        if self.kinds.len() < KINDS {
+            let kind = Kind { due: now + self.window, count: 0, first_ns: 0, record: Vec::new() };
+            self.kinds.insert(self.key.clone(), kind);
         }
         false
     }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     audit::{self, Deed, What},
-    enforce::{Counters, Held, InForce, Outcome, Reader, Seals},
+    enforce::{Bank, Counters, Held, InForce, Outcome, Reader, Seals},
     event::{Clock, Event, Lost, PolicyChange, ProofResult, StateChange, decode},
     plan::Decision,
     state::{AgentState, BEAT, Health, RunDir, Status, uptime},
@@ -73,8 +73,6 @@ pub(super) struct Watch {
     maps: BTreeMap<String, u32>,
     lost: u64,
     repeats: Repeats,
-    /// Whether the ring buffer was readable, and there was nothing to read.
-    unfinished: bool,
     /// Whether nobody reads what is written.
     stuck: bool,
     proof_failed: Option<String>,
@@ -152,7 +150,6 @@ impl Watch {
             maps,
             lost: made.counters.lost,
             repeats: Repeats::new(options.repeat_window),
-            unfinished: false,
             stuck: false,
             proof_failed: None,
             proof_at: Instant::now(),
@@ -174,10 +171,12 @@ impl Watch {
         self.follow_break_glass();
         self.report_proofs()?;
         self.refresh()?;
+        // Whether the ring buffer was readable, and there was nothing to read.
+        let mut unfinished = false;
         loop {
             let events = async {
                 if self.output.has_room() {
-                    if self.unfinished {
+                    if unfinished {
                         Timer::after(PAUSE).await;
                     }
                     drop(self.ready.readable().await);
@@ -198,7 +197,7 @@ impl Watch {
             };
             // The timers and signals first: a flood of events must not starve them.
             match stop.or(tick).or(proof).or(events).await {
-                Wake::Events => self.unfinished = self.drain(BATCH)? == 0,
+                Wake::Events => unfinished = self.drain(BATCH)? == 0,
                 Wake::Tick => self.tick()?,
                 Wake::Proof => self.prove()?,
                 Wake::Stop => return self.stop().await,
@@ -216,12 +215,10 @@ impl Watch {
         let (clock, now) = (Clock::now(), uptime());
         for count in 0..limit {
             let mut event = None;
-            let bank = &self.guard.loaded.bank;
-            let sha256 = |generation| bank.sha256_of(generation).map(|sha256| sha256.to_string());
-            let repeats = &mut self.repeats;
+            let (bank, repeats) = (&self.guard.loaded.bank, &mut self.repeats);
             let take = |record: &[u8]| {
                 if !repeats.holds(record, now) {
-                    event = decode(record, clock, sha256);
+                    event = decoded(record, clock, bank);
                 }
             };
             if !self.output.has_room() || !self.reader.next(take) {
@@ -238,9 +235,7 @@ impl Watch {
     fn tell_repeats(&mut self, all: bool) -> Result<(), AgentError> {
         let clock = Clock::now();
         for Told { record, count, first_ns } in self.repeats.due(uptime(), all) {
-            let bank = &self.guard.loaded.bank;
-            let sha256 = |generation| bank.sha256_of(generation).map(|sha256| sha256.to_string());
-            if let Some(event) = decode(&record, clock, sha256) {
+            if let Some(event) = decoded(&record, clock, &self.guard.loaded.bank) {
                 self.write(&event.standing_for(count, clock.wall(first_ns)))?;
             }
         }
@@ -457,6 +452,11 @@ impl Watch {
         }))?;
         self.output.finish().await.map_err(unwritten)
     }
+}
+
+/// A record as an event, with the policy that its generation names.
+fn decoded(record: &[u8], clock: Clock, bank: &Bank) -> Option<Event> {
+    decode(record, clock, |generation| bank.sha256_of(generation).map(|sha256| sha256.to_string()))
 }
 
 fn unwritten(source: io::Error) -> AgentError {

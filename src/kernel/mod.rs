@@ -243,12 +243,16 @@ impl Kernel {
 
     /// Asks these, and those that they build on, unless they were asked before.
     pub fn ask(&self, probes: &[Probe], bpffs: &Path, answers: &mut Answers) {
+        self.ask_with(probes, bpffs, Capabilities::current(), answers);
+    }
+
+    fn ask_with(&self, probes: &[Probe], bpffs: &Path, capabilities: Capabilities, answers: &mut Answers) {
         for probe in probes {
             if answers.contains_key(probe) {
                 continue;
             }
-            self.ask(probe.builds_on(), bpffs, answers);
-            let answer = trial::answer(self, *probe, bpffs, Capabilities::current(), answers);
+            self.ask_with(probe.builds_on(), bpffs, capabilities, answers);
+            let answer = trial::answer(self, *probe, bpffs, capabilities, answers);
             answers.insert(*probe, answer);
         }
     }

@@ -12,13 +12,16 @@ use aya_obj::{
 };
 
 use super::{Answer, Answers, Capabilities, Kernel, Probe, Why};
-use crate::sys::bpf::{self, MapSpec, ProgramSpec};
+use crate::{
+    abi,
+    sys::bpf::{self, MapSpec, ProgramSpec},
+};
 
 /// `bpf_get_current_pid_tgid`, include/uapi/linux/bpf.h
 const GET_CURRENT_PID_TGID: i32 = 14;
 
 /// As large as the one for events: a limit on locked memory refuses large ones only.
-const RINGBUF_BYTES: u32 = 8 * 1024 * 1024;
+const RINGBUF_BYTES: u32 = abi::EVENT_MIB * 1024 * 1024;
 
 const LSM_TARGET: &str = "bpf_lsm_file_open";
 const FMOD_RET_TARGET: &str = "security_file_open";

@@ -21,6 +21,21 @@ const SUSPEND_SECCOMP: libc::c_int = 1 << 21;
 /// The instruction that makes a call.
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
 
+/// The calls in which a thread waits for something. It is woken from them with EINTR when it goes on, as by a signal; from
+/// any other that would be an error that the kernel never answers, and an end of the agent.
+const WAITS: [libc::c_long; 10] = [
+    libc::SYS_futex,
+    libc::SYS_epoll_wait,
+    libc::SYS_epoll_pwait,
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+    libc::SYS_read,
+    libc::SYS_recvfrom,
+    libc::SYS_nanosleep,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_restart_syscall,
+];
+
 /// No call of the drill waits for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -71,7 +86,7 @@ impl Original {
             let mut instruction = [0; 2];
             let memory = File::open(format!("/proc/{thread}/mem"))?;
             let is_read = memory.read_exact_at(&mut instruction, registers.rip.wrapping_sub(2)).is_ok();
-            if is_read && instruction == SYSCALL && registers.orig_rax.cast_signed() >= 0 {
+            if is_read && instruction == SYSCALL && WAITS.contains(&registers.orig_rax.cast_signed()) {
                 return Ok(Self { thread, registers });
             }
             ptrace::detach(thread, None)?;
@@ -79,7 +94,7 @@ impl Original {
             kill(thread, Signal::SIGCONT)?;
             std::thread::sleep(Duration::from_millis(10));
         }
-        Err(io::Error::other(format!("{thread} is in no system call")))
+        Err(io::Error::other(format!("{thread} waits in no system call")))
     }
 
     /// Lets the thread itself make a call, as one that is taken over would.

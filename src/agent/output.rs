@@ -1,6 +1,6 @@
 //! Events to numbered lines.
 
-use std::time::SystemTime;
+use std::{borrow::Cow, time::SystemTime};
 
 use crate::{
     event::{Event, Line, SCHEMA_VERSION, rfc3339, text_line},
@@ -37,11 +37,11 @@ impl Lines {
         let line = Line {
             schema_version: SCHEMA_VERSION,
             time: rfc3339(event.at().unwrap_or_else(SystemTime::now)),
-            boot_id: &self.host.boot_id,
+            boot_id: Cow::Borrowed(&self.host.boot_id),
             seq: self.seq,
-            host: &self.host.name,
-            tier: self.tier,
-            event,
+            host: Cow::Borrowed(&self.host.name),
+            tier: Cow::Borrowed(self.tier),
+            event: Cow::Borrowed(event),
         };
         match self.talk {
             Talk::Text => text_line(&line),

@@ -6,7 +6,10 @@ use std::time::{Duration, SystemTime};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{Ancestor, Decision, Event};
-use crate::{abi, tier::TIERS};
+use crate::{
+    abi,
+    tier::{Mode, TIERS},
+};
 
 /// Turns the kernel's boot-time nanoseconds into wall-clock time.
 #[derive(Clone, Copy, Debug)]
@@ -72,12 +75,12 @@ pub fn decode(record: &[u8], clock: Clock, policy: impl Fn(u64) -> Option<String
     let seen = |value: u32| (!traced).then_some(value);
     let decision = Decision {
         mode: match event.mode {
-            abi::MODE_ENFORCE => "enforce",
-            _ => "audit",
+            abi::MODE_ENFORCE => Mode::Enforce,
+            _ => Mode::Audit,
         },
         operation: operation(event.op),
         guarded: (guard && event.rule != 0).then_some(event.rule),
-        hook: hook(event.hook)?,
+        hook: hook(event.hook)?.into(),
         errno: event.error,
         path: if guard && path.is_empty() {
             String::new()
@@ -298,7 +301,7 @@ mod tests {
         let Some(Event::Deny(decision)) = decoded(&[abi::bytes_of(&event), b"kill\0bin\0"].concat()) else {
             panic!("not a deny")
         };
-        assert_eq!((decision.operation.as_str(), decision.hook), ("guard", "bpf_map"));
+        assert_eq!((decision.operation.as_str(), &*decision.hook), ("guard", "bpf_map"));
         assert_eq!((decision.guarded, decision.rule, decision.path.as_str()), (Some(77), 0, ""));
     }
 

@@ -3,9 +3,9 @@
 mod decode;
 mod show;
 
-use std::time::SystemTime;
+use std::{borrow::Cow, time::SystemTime};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::{
     decode::{Clock, decode, likeness},
@@ -17,27 +17,27 @@ use crate::{policy::Digest, tier::Mode};
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// One line of output.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Line<'a> {
     /// [`SCHEMA_VERSION`]
     pub schema_version: u32,
     /// When it happened, RFC 3339 in UTC with nanoseconds.
     pub time: String,
     /// The boot it happened in.
-    pub boot_id: &'a str,
+    pub boot_id: Cow<'a, str>,
     /// Grows by one a line, from the start of the agent.
     pub seq: u64,
     /// The host's name.
-    pub host: &'a str,
+    pub host: Cow<'a, str>,
     /// The tier that saw it.
-    pub tier: &'a str,
+    pub tier: Cow<'a, str>,
     /// What happened.
     #[serde(flatten)]
-    pub event: &'a Event,
+    pub event: Cow<'a, Event>,
 }
 
 /// What happened.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
     /// An operation was refused.
@@ -55,11 +55,11 @@ pub enum Event {
 }
 
 /// A decision about one operation of one process.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a key of its own in the JSON")]
 pub struct Decision {
     /// Mode at the time of the decision.
-    pub mode: &'static str,
+    pub mode: Mode,
     /// `read`, `write`, `exec`, joined with `,`; `guard` where the self-guard refused.
     pub operation: String,
     /// How many decisions this stands for. More than one: they differ in time, process and namespaces alone, none of them
@@ -73,7 +73,7 @@ pub struct Decision {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guarded: Option<u32>,
     /// The hook that decided.
-    pub hook: &'static str,
+    pub hook: Cow<'static, str>,
     /// Error number that the process got; 0 when it passed.
     pub errno: i32,
     /// As the kernel sees it, in the process's mount tree; bytes that are not UTF-8 as `\xNN`, `\` as `\\`.
@@ -143,7 +143,7 @@ pub struct Decision {
 }
 
 /// A process above the one that a decision is about.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Ancestor {
     /// Process id.
     pub pid: u32,
@@ -152,16 +152,16 @@ pub struct Ancestor {
 }
 
 /// A state of the agent.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StateChange {
     /// `healthy`, `degraded`, `unhealthy` or `stopped`.
-    pub status: &'static str,
+    pub status: Cow<'static, str>,
     /// Whether denied operations are refused.
     pub enforcing: bool,
     /// The mode.
     pub mode: Mode,
     /// How many of the hooks are attached: `full`, `partial` or `none`.
-    pub attach_state: &'static str,
+    pub attach_state: Cow<'static, str>,
     /// Claims that rest on a missing hook, also where another hook carries them as well.
     pub uncovered: Vec<String>,
     /// Why, where there is something to explain.
@@ -169,7 +169,7 @@ pub struct StateChange {
 }
 
 /// A change of policy.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PolicyChange {
     /// The generation that decides now; `null`: none.
     pub generation: Option<u64>,
@@ -184,10 +184,10 @@ pub struct PolicyChange {
 }
 
 /// Result of a proof.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProofResult {
     /// The hook; `policy` for what the kernel holds of the policies.
-    pub hook: &'static str,
+    pub hook: Cow<'static, str>,
     /// Whether it refused the canary.
     pub proven: bool,
     /// What happened, in words.
@@ -195,7 +195,7 @@ pub struct ProofResult {
 }
 
 /// A loss.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Lost {
     /// Events since the last such line.
     pub events: u64,

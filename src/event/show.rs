@@ -7,7 +7,7 @@ use super::{Decision, Event, Line};
 /// One line, without the line feed.
 pub fn text_line(line: &Line<'_>) -> String {
     let Line { time, tier, event, .. } = line;
-    match event {
+    match &**event {
         Event::Deny(decision) => format!("{time} DENY {}", decision_text(decision)),
         Event::WouldDeny(decision) => format!("{time} WOULD-DENY {}", decision_text(decision)),
         Event::StateChange(state) => {
@@ -18,7 +18,7 @@ pub fn text_line(line: &Line<'_>) -> String {
             };
             let does = if state.enforcing { "enforcing" } else { "not enforcing" };
             let mode = state.mode.name();
-            let attach = state.attach_state;
+            let attach = &state.attach_state;
             let uncovered = if state.uncovered.is_empty() {
                 String::new()
             } else {

@@ -371,7 +371,7 @@ impl Watch {
     fn report_proofs(&mut self) -> Result<(), AgentError> {
         for proof in self.guard.proofs.clone() {
             let proven = proof.outcome == Outcome::Refused;
-            self.write(&Event::Proof(ProofResult { hook: proof.hook, proven, detail: describe(&proof) }))?;
+            self.write(&Event::Proof(ProofResult { hook: proof.hook.into(), proven, detail: describe(&proof) }))?;
         }
         Ok(())
     }
@@ -381,7 +381,7 @@ impl Watch {
         let proven = broken.is_empty();
         let detail =
             if proven { "the kernel holds it as it was applied".to_owned() } else { broken.join("; ") };
-        self.write(&Event::Proof(ProofResult { hook: POLICY, proven, detail }))
+        self.write(&Event::Proof(ProofResult { hook: POLICY.into(), proven, detail }))
     }
 
     /// Brings the state file up to date and reports a change of status. That the file cannot be written does not end the
@@ -406,10 +406,10 @@ impl Watch {
             |status: &Status| (status.status, status.enforcing, status.mode, status.reasons.clone());
         if self.last.as_ref().map(picture) != Some(picture(&status)) {
             self.write(&Event::StateChange(StateChange {
-                status: status.status.word(),
+                status: status.status.word().into(),
                 enforcing: status.enforcing,
                 mode: self.decision.mode,
-                attach_state: status.attach_state.word(),
+                attach_state: status.attach_state.word().into(),
                 uncovered: status.uncovered.clone(),
                 reasons: status.reasons.clone(),
             }))?;
@@ -443,10 +443,10 @@ impl Watch {
         self.notify.stopping(&status);
         let (enforcing, mode) = (status.enforcing, self.decision.mode);
         self.write(&Event::StateChange(StateChange {
-            status: "stopped",
+            status: "stopped".into(),
             enforcing,
             mode,
-            attach_state: status.attach_state.word(),
+            attach_state: status.attach_state.word().into(),
             uncovered: status.uncovered,
             reasons: status.reasons,
         }))?;

@@ -19,7 +19,7 @@ typedef int s32;
 typedef long long s64;
 
 enum aegis_const {
-	AEGIS_ABI_VERSION = 4,
+	AEGIS_ABI_VERSION = 5,
 	/* Policy generations that the kernel holds at once: the active one, the one
      being built, and two to go back to. */
 	AEGIS_SLOTS = 4,
@@ -46,6 +46,9 @@ enum aegis_const {
 	/* Processes above the one that an event is about, and what is kept of the name of what each executes. */
 	AEGIS_ANCESTORS = 6,
 	AEGIS_ANCESTOR_BYTES = 28,
+	/* Kinds of decisions that are counted where they are made, and the 64-bit words that tell them apart. */
+	AEGIS_REPEATS = 32,
+	AEGIS_LIKENESS_WORDS = 16,
 	/* Levels of the cgroup hierarchy that a decision looks at. */
 	AEGIS_CGROUP_DEPTH = 32,
 	/* Directories and mounts that a decision looks at above a file, where the policy has trees. What lies deeper is
@@ -272,6 +275,20 @@ struct aegis_guard {
 };
 
 /*
+ * A kind of decision that is counted instead of told. The agent writes it when it has seen many of the kind, at the place
+ * that `place_of` in src/agent/hot.rs computes as is_repeat() does; it renews `until_ns` (CLOCK_BOOTTIME) for as long as it
+ * takes the counts away, so that everything is told again soon after it died.
+ */
+struct aegis_repeat {
+	u64 until_ns;
+	/* When the last one was counted. */
+	u64 last_ns;
+	u64 count;
+	/* struct aegis_likeness */
+	u64 like[AEGIS_LIKENESS_WORDS];
+};
+
+/*
  * Shared with every program, mapped by the agent. Each field is written by one
  * aligned store.
  */
@@ -297,6 +314,7 @@ struct aegis_control {
 	struct aegis_slot slots[AEGIS_SLOTS];
 	struct aegis_question question;
 	struct aegis_guard guard;
+	struct aegis_repeat repeats[AEGIS_REPEATS];
 };
 
 /* What the enrolment program saw of the last stat(2) of the enrolling thread.
@@ -324,6 +342,42 @@ struct aegis_ancestor {
 };
 
 /*
+ * What decisions that are told together have in common. Addresses stand for paths, which take far longer to write down;
+ * with the names and the directory of the object, since an address can come back as that of something else.
+ */
+struct aegis_likeness {
+	u64 policy_generation;
+	u64 cgroup;
+	struct aegis_inode inode;
+	u32 generation;
+	/* enum aegis_hook, of the first copy */
+	u32 hook;
+	/* enum aegis_op */
+	u32 op;
+	/* enum aegis_mode */
+	u32 mode;
+	/* With AEGIS_OP_GUARD what was reached for: the id of a map or program, or a process. */
+	u32 rule;
+	/* enum aegis_event_flag, but for what was cut */
+	u32 flags;
+	u32 uid;
+	u32 gid;
+	/* Who logged in; all bits set: nobody did (include/linux/uidgid.h, INVALID_UID). */
+	u32 login_uid;
+	u32 pad;
+	/* Of the object: addresses of its dentry, its mount and its directory; hash and length of its name. The first is 0 where
+     the hook does not know it. */
+	u64 dentry;
+	u64 mount;
+	u64 directory;
+	u64 name;
+	/* Of the executable: addresses of its dentry and its mount, and its inode number. */
+	u64 exe_dentry;
+	u64 exe_mount;
+	u64 exe_ino;
+};
+
+/*
  * An event begins with its kind and size. Behind it come path_len bytes of the
  * object's path, then exe_len bytes of the executable's and cgroup_len bytes of
  * the cgroup's, each as NUL-terminated components from the last to the first,
@@ -337,29 +391,14 @@ struct aegis_event {
 	u32 size;
 	/* CLOCK_BOOTTIME, nanoseconds. */
 	u64 time_ns;
-	u64 policy_generation;
-	u64 cgroup;
-	struct aegis_inode inode;
-	u32 generation;
-	/* enum aegis_hook */
-	u32 hook;
-	/* enum aegis_op */
-	u32 op;
-	/* enum aegis_mode */
-	u32 mode;
-	/* With AEGIS_OP_GUARD what was reached for: the id of a map or program, or a process. */
-	u32 rule;
+	struct aegis_likeness like;
 	s32 error;
 	u32 pid;
 	u32 tid;
-	u32 uid;
-	u32 gid;
-	/* Who logged in; all bits set: nobody did (include/linux/uidgid.h, INVALID_UID). */
-	u32 login_uid;
 	u32 mount_ns;
 	u32 pid_ns;
-	/* enum aegis_event_flag */
-	u32 flags;
+	/* enum aegis_event_flag: what was cut */
+	u32 cut;
 	u32 path_len;
 	u32 exe_len;
 	u32 cgroup_len;

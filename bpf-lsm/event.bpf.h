@@ -103,7 +103,6 @@ static __always_inline void describe_ancestors(struct aegis_event *event, struct
 static __always_inline void describe_task(struct aegis_event *event, struct task_struct *task)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid();
-	u64 uid_gid = bpf_get_current_uid_gid();
 	struct pid *pid = BPF_CORE_READ(task, thread_pid);
 	u32 level = BPF_CORE_READ(pid, level);
 	struct upid *upid =
@@ -111,17 +110,11 @@ static __always_inline void describe_task(struct aegis_event *event, struct task
 
 	event->pid = pid_tgid >> 32;
 	event->tid = pid_tgid;
-	event->uid = uid_gid;
-	event->gid = uid_gid >> 32;
-	event->login_uid = bpf_core_field_exists(task->loginuid) ? BPF_CORE_READ(task, loginuid.val) : -1;
-	event->cgroup = bpf_get_current_cgroup_id();
 	event->mount_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
 	event->pid_ns = BPF_CORE_READ(upid, ns, ns.inum);
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	describe_ancestors(event, task);
 }
-
-#define CUT (AEGIS_EVENT_PATH_CUT | AEGIS_EVENT_EXE_CUT | AEGIS_EVENT_CGROUP_CUT)
 
 /* What a record is filled from. */
 struct decision {
@@ -132,29 +125,81 @@ struct decision {
 	u64 mnt;
 };
 
-/* All but the paths. */
-static __always_inline void describe(struct aegis_event *event, const struct decision *why)
+static __always_inline u32 event_flags(u64 answer)
 {
-	struct aegis_inode id = {};
+	u32 flags = 0;
 
-	event->mode = mode_asked(why->asked);
-	event->kind = event->mode == AEGIS_MODE_ENFORCE ? AEGIS_KIND_DENY : AEGIS_KIND_WOULD_DENY;
-	event->error = event->mode == AEGIS_MODE_ENFORCE ? EPERM : 0;
-	event->time_ns = bpf_ktime_get_boot_ns();
-	event->policy_generation =
+	if (answer & ANSWER_TOO_DEEP)
+		flags |= AEGIS_EVENT_TOO_DEEP;
+	if (answer & ANSWER_UNPLACED)
+		flags |= AEGIS_EVENT_UNPLACED;
+	if (answer & ANSWER_WAY_OUT)
+		flags |= AEGIS_EVENT_WAY_OUT;
+	return flags;
+}
+
+static __always_inline void liken(struct aegis_likeness *like, const struct decision *why)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct file *exe = BPF_CORE_READ(task, mm, exe_file);
+	struct dentry *dentry = (void *)why->dentry;
+	u64 uid_gid = bpf_get_current_uid_gid();
+
+	like->generation = identify_other(&like->inode, (void *)why->inode);
+	like->policy_generation =
 		op_asked(why->asked) & AEGIS_OP_GUARD ? 0 : control.slots[slot_asked(why->asked)].generation;
-	event->generation = identify_other(&id, (void *)why->inode);
-	event->inode = id;
-	event->hook = hook_asked(why->asked);
-	event->op = op_asked(why->asked);
-	event->rule = why->answer;
-	event->flags = 0;
-	if (why->answer & ANSWER_TOO_DEEP)
-		event->flags |= AEGIS_EVENT_TOO_DEEP;
-	if (why->answer & ANSWER_UNPLACED)
-		event->flags |= AEGIS_EVENT_UNPLACED;
-	if (why->answer & ANSWER_WAY_OUT)
-		event->flags |= AEGIS_EVENT_WAY_OUT;
+	like->cgroup = bpf_get_current_cgroup_id();
+	like->hook = hook_asked(why->asked) & ~AEGIS_HOOK_AGAIN;
+	like->op = op_asked(why->asked);
+	like->mode = mode_asked(why->asked);
+	like->rule = why->answer;
+	like->flags = event_flags(why->answer);
+	like->uid = uid_gid;
+	like->gid = uid_gid >> 32;
+	like->login_uid = bpf_core_field_exists(task->loginuid) ? BPF_CORE_READ(task, loginuid.val) : -1;
+	like->dentry = why->dentry;
+	like->mount = why->mnt;
+	like->directory = (u64)BPF_CORE_READ(dentry, d_parent);
+	like->name = BPF_CORE_READ(dentry, d_name.hash_len);
+	like->exe_dentry = (u64)BPF_CORE_READ(exe, f_path.dentry);
+	like->exe_mount = (u64)BPF_CORE_READ(exe, f_path.mnt);
+	like->exe_ino = BPF_CORE_READ(exe, f_inode, i_ino);
+}
+
+/*
+ * Counts a decision of which the agent has seen many. What stands in a place is compared as a whole: a hash of it could be
+ * made to meet that of another decision, which would then not be told.
+ */
+static __always_inline int is_repeat(const struct aegis_likeness *like)
+{
+	u64 mixed = (like->dentry ^ like->exe_dentry) * 0x9e3779b97f4a7c15;
+	struct aegis_repeat *repeat = &control.repeats[mixed >> 59];
+	u64 now = bpf_ktime_get_boot_ns(), until = *(volatile u64 *)&repeat->until_ns, differs = 0;
+
+	if (now >= until)
+		return 0;
+	/* No processor reads the rest before what its address hangs off: it was written before `until_ns`. */
+	asm volatile("%0 &= 0" : "+r"(until));
+	repeat = (void *)repeat + until;
+	for (u32 i = 0; i < AEGIS_LIKENESS_WORDS; i++)
+		differs |= repeat->like[i] ^ ((const u64 *)like)[i];
+	if (differs)
+		return 0;
+	*(volatile u64 *)&repeat->last_ns = now;
+	__sync_fetch_and_add(&repeat->count, 1);
+	count(AEGIS_COUNT_SUBMITTED);
+	return 1;
+}
+
+/* All but the paths. */
+static __always_inline void describe(struct aegis_event *event, const struct aegis_likeness *like)
+{
+	event->kind = like->mode == AEGIS_MODE_ENFORCE ? AEGIS_KIND_DENY : AEGIS_KIND_WOULD_DENY;
+	event->error = like->mode == AEGIS_MODE_ENFORCE ? EPERM : 0;
+	event->time_ns = bpf_ktime_get_boot_ns();
+	event->like = *like;
+	event->cut = 0;
+	event->pad = 0;
 	describe_task(event, (void *)bpf_get_current_task());
 }
 
@@ -176,19 +221,19 @@ static __always_inline int place(struct aegis_event *event, u8 *data, const stru
 	/* cgroup_len serves as the position in data until all paths are there. */
 	event->cgroup_len = 0;
 	if (walk(data, &event->cgroup_len, room.bytes, room.name, room.depth, why->dentry, why->mnt))
-		event->flags |= AEGIS_EVENT_PATH_CUT;
+		event->cut |= AEGIS_EVENT_PATH_CUT;
 	event->path_len = event->cgroup_len;
 	/* A kernel thread has no executable. */
 	if (exe && walk(data, &event->cgroup_len, room.bytes, room.name, room.depth,
 			(u64)BPF_CORE_READ(exe, f_path.dentry), (u64)BPF_CORE_READ(exe, f_path.mnt)))
-		event->flags |= AEGIS_EVENT_EXE_CUT;
+		event->cut |= AEGIS_EVENT_EXE_CUT;
 	event->exe_len = event->cgroup_len - event->path_len;
 	if (walk_cgroups(data, &event->cgroup_len, room.bytes, room.cgroup, AEGIS_CGROUP_NAMES,
 			 (u64)BPF_CORE_READ(task, cgroups, dfl_cgrp)))
-		event->flags |= AEGIS_EVENT_CGROUP_CUT;
+		event->cut |= AEGIS_EVENT_CGROUP_CUT;
 	event->size = sizeof(*event) + event->cgroup_len;
 	event->cgroup_len -= event->path_len + event->exe_len;
-	return !(event->flags & CUT);
+	return !event->cut;
 }
 
 /* The last part of the ring buffer is for what was denied: what would have been leaves it alone. */
@@ -211,13 +256,18 @@ static const struct room LARGE = { AEGIS_LARGE_BYTES, AEGIS_NAME_BYTES, AEGIS_LA
 GLOBAL u32 emit_small(u64 asked, u64 answer, u64 inode, u64 dentry, u64 mnt)
 {
 	const struct decision why = { asked, answer, inode, dentry, mnt };
-	struct small_record *small = reserve(asked);
+	struct aegis_likeness like = {};
+	struct small_record *small;
 
+	liken(&like, &why);
+	if (is_repeat(&like))
+		return 0;
+	small = reserve(asked);
 	if (!small) {
 		count(AEGIS_COUNT_LOST);
 		return 0;
 	}
-	describe(&small->event, &why);
+	describe(&small->event, &like);
 	place(&small->event, small->data, SMALL, &why);
 	bpf_ringbuf_submit(small, 0);
 	count(AEGIS_COUNT_SUBMITTED);
@@ -228,12 +278,17 @@ GLOBAL u32 emit_small(u64 asked, u64 answer, u64 inode, u64 dentry, u64 mnt)
 GLOBAL u32 emit(u64 asked, u64 answer, u64 inode, u64 dentry, u64 mnt)
 {
 	const struct decision why = { asked, answer, inode, dentry, mnt };
-	struct small_record *small = reserve(asked);
+	struct aegis_likeness like = {};
+	struct small_record *small;
 	struct large_record *large;
 
+	liken(&like, &why);
+	if (is_repeat(&like))
+		return 0;
+	small = reserve(asked);
 	if (!small)
 		goto lost;
-	describe(&small->event, &why);
+	describe(&small->event, &like);
 	if (place(&small->event, small->data, SMALL, &why)) {
 		bpf_ringbuf_submit(small, 0);
 		count(AEGIS_COUNT_SUBMITTED);
@@ -242,7 +297,7 @@ GLOBAL u32 emit(u64 asked, u64 answer, u64 inode, u64 dentry, u64 mnt)
 	large = bpf_ringbuf_reserve(&events, sizeof(*large), 0);
 	if (large) {
 		__builtin_memcpy(&large->event, &small->event, sizeof(large->event));
-		large->event.flags &= ~CUT;
+		large->event.cut = 0;
 	}
 	bpf_ringbuf_discard(small, 0);
 	if (!large)

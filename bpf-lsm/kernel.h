@@ -72,6 +72,7 @@ struct btrfs_inode {
 };
 
 struct qstr {
+	u64 hash_len;
 	const unsigned char *name;
 };
 

@@ -39,11 +39,8 @@ plain! {
     struct Cgroup { flags: u32, pad: u32 }
     /// `struct aegis_ancestor`
     struct Ancestor { pid: u32, exe: [u8; ANCESTOR_BYTES as usize] }
-    /// `struct aegis_event`
-    struct Event {
-        kind: u32,
-        size: u32,
-        time_ns: u64,
+    /// `struct aegis_likeness`
+    struct Likeness {
         policy_generation: u64,
         cgroup: u64,
         inode: Inode,
@@ -52,15 +49,31 @@ plain! {
         op: u32,
         mode: u32,
         rule: u32,
-        error: i32,
-        pid: u32,
-        tid: u32,
+        flags: u32,
         uid: u32,
         gid: u32,
         login_uid: u32,
+        pad: u32,
+        dentry: u64,
+        mount: u64,
+        directory: u64,
+        name: u64,
+        exe_dentry: u64,
+        exe_mount: u64,
+        exe_ino: u64,
+    }
+    /// `struct aegis_event`
+    struct Event {
+        kind: u32,
+        size: u32,
+        time_ns: u64,
+        like: Likeness,
+        error: i32,
+        pid: u32,
+        tid: u32,
         mount_ns: u32,
         pid_ns: u32,
-        flags: u32,
+        cut: u32,
         path_len: u32,
         exe_len: u32,
         cgroup_len: u32,
@@ -139,6 +152,7 @@ pub struct Control {
     pub slots: [Slot; SLOTS as usize],
     pub question: Question,
     pub guard: Guard,
+    pub repeats: [Repeat; REPEATS as usize],
 }
 
 /// `struct aegis_slot` in mapped memory.
@@ -191,6 +205,16 @@ pub struct Guard {
     pub mount: AtomicU64,
     pub maps: [AtomicU32; GUARDED_MAPS as usize],
     pub programs: [AtomicU32; GUARDED_PROGRAMS as usize],
+}
+
+/// `struct aegis_repeat` in mapped memory.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Repeat {
+    pub until_ns: AtomicU64,
+    pub last_ns: AtomicU64,
+    pub count: AtomicU64,
+    pub like: [AtomicU64; LIKENESS_WORDS as usize],
 }
 
 /// `struct aegis_inode` in mapped memory.

@@ -5,6 +5,7 @@ mod change;
 mod error;
 mod glass;
 mod guard;
+mod hot;
 mod journal;
 mod live;
 mod lost;

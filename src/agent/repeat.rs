@@ -2,7 +2,11 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use crate::{abi, event::likeness};
+use super::hot::{Counted, HOT, Hot, Places};
+use crate::{
+    abi,
+    event::{boot_time, likeness},
+};
 
 /// So many decisions are told apart; what is like none of them is told as it comes. Nothing is left out for want of room.
 const KINDS: usize = 1024;
@@ -15,6 +19,7 @@ const MAX_BYTES: usize = 2048;
 pub(super) struct Repeats {
     window: Duration,
     kinds: HashMap<Vec<u8>, Kind>,
+    hot: Hot,
     /// Where the next key is put together.
     key: Vec<u8>,
 }
@@ -34,22 +39,22 @@ struct Kind {
 /// Decisions that are told together.
 #[derive(Debug)]
 pub(super) struct Told {
-    /// The last of them.
+    /// The last of them; where the kernel counted them, an earlier one with the time of the last.
     pub(super) record: Vec<u8>,
     /// How many.
     pub(super) count: u64,
-    /// When the first of them happened, nanoseconds since the boot.
+    /// When the first of them happened, nanoseconds since the boot; where the kernel counted them, no later than that.
     pub(super) first_ns: u64,
 }
 
 impl Repeats {
     /// Counts for so long before it tells; with no time at all, everything is told as it comes.
     pub(super) fn new(window: Duration) -> Self {
-        Self { window, kinds: HashMap::new(), key: Vec::new() }
+        Self { window, kinds: HashMap::new(), hot: Hot::default(), key: Vec::new() }
     }
 
     /// Whether a record is like one that was told of late, and is told later with its like.
-    pub(super) fn holds(&mut self, record: &[u8], now: Duration) -> bool {
+    pub(super) fn holds(&mut self, places: &Places, record: &[u8], now: Duration) -> bool {
         if self.window.is_zero() || record.len() > MAX_BYTES {
             return false;
         }
@@ -63,6 +68,10 @@ impl Repeats {
             kind.count += 1;
             kind.record.clear();
             kind.record.extend_from_slice(record);
+            // Again and again, for the place may have been another's.
+            if kind.count.is_multiple_of(HOT) {
+                self.hot.enter(places, &self.key, record, boot_time());
+            }
             return true;
         }
         if self.kinds.len() < KINDS {
@@ -73,10 +82,18 @@ impl Repeats {
     }
 
     /// Those whose time has come; all, when nothing comes any more.
-    pub(super) fn due(&mut self, now: Duration, all: bool) -> Vec<Told> {
+    pub(super) fn due(&mut self, places: &Places, now: Duration, all: bool) -> Vec<Told> {
         let window = self.window;
+        let since_boot = boot_time();
+        if all {
+            self.hot.leave(places, since_boot, |_| true);
+        }
+        for counted in self.hot.take(places, since_boot) {
+            self.add(counted, now);
+        }
         let mut told = Vec::new();
-        self.kinds.retain(|_, kind| {
+        let hot = &mut self.hot;
+        self.kinds.retain(|key, kind| {
             if kind.due > now && !all {
                 return true;
             }
@@ -86,16 +103,32 @@ impl Repeats {
                 let record = std::mem::take(&mut kind.record);
                 told.push(Told { record, count, first_ns: kind.first_ns });
             }
+            // The next of them says again which process it was, and whether its path is still the same.
+            hot.leave(places, since_boot, |other| other == key);
             // What did not happen again is new when it does.
             count > 0
         });
         told.sort_unstable_by_key(|told| told.first_ns);
         told
     }
+
+    /// Adds what the kernel counted.
+    fn add(&mut self, counted: Counted, now: Duration) {
+        let Counted { key, record, count, since_ns } = counted;
+        let new = Kind { due: now + self.window, count: 0, first_ns: 0, record: Vec::new() };
+        let kind = self.kinds.entry(key).or_insert(new);
+        if kind.count == 0 {
+            kind.first_ns = since_ns;
+        }
+        kind.count += count;
+        kind.record = record;
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
     use super::*;
 
     const WINDOW: Duration = Duration::from_secs(10);
@@ -115,52 +148,77 @@ mod tests {
 
     #[test]
     fn the_first_is_told_and_the_others_are_counted() {
-        let mut repeats = Repeats::new(WINDOW);
-        assert!(!repeats.holds(&record(1, 5, b"a\0"), at(0)));
-        assert!(repeats.holds(&record(2, 6, b"a\0"), at(1)));
-        assert!(!repeats.holds(&record(2, 7, b"b\0"), at(1)));
-        assert!(repeats.holds(&record(3, 8, b"a\0"), at(2)));
-        assert!(repeats.due(at(9), false).is_empty());
-        let told = repeats.due(at(10), false);
+        let (places, mut repeats) = (Places::default(), Repeats::new(WINDOW));
+        assert!(!repeats.holds(&places, &record(1, 5, b"a\0"), at(0)));
+        assert!(repeats.holds(&places, &record(2, 6, b"a\0"), at(1)));
+        assert!(!repeats.holds(&places, &record(2, 7, b"b\0"), at(1)));
+        assert!(repeats.holds(&places, &record(3, 8, b"a\0"), at(2)));
+        assert!(repeats.due(&places, at(9), false).is_empty());
+        let told = repeats.due(&places, at(10), false);
         assert_eq!(told.iter().map(|told| (told.count, told.first_ns)).collect::<Vec<_>>(), [(2, 6)]);
         assert_eq!(told[0].record, record(3, 8, b"a\0"));
         // Still counted, for as long as it goes on.
-        assert!(repeats.holds(&record(4, 9, b"a\0"), at(11)));
-        assert_eq!(repeats.due(at(20), false)[0].count, 1);
-        assert!(repeats.due(at(30), false).is_empty());
-        assert!(!repeats.holds(&record(5, 10, b"a\0"), at(31)));
+        assert!(repeats.holds(&places, &record(4, 9, b"a\0"), at(11)));
+        assert_eq!(repeats.due(&places, at(20), false)[0].count, 1);
+        assert!(repeats.due(&places, at(30), false).is_empty());
+        assert!(!repeats.holds(&places, &record(5, 10, b"a\0"), at(31)));
     }
 
     #[test]
     fn what_waits_is_told_at_the_end() {
-        let mut repeats = Repeats::new(WINDOW);
-        repeats.holds(&record(1, 5, b"a\0"), at(0));
-        repeats.holds(&record(1, 6, b"a\0"), at(0));
-        assert_eq!(repeats.due(at(0), true).len(), 1);
-        assert!(repeats.due(at(0), true).is_empty());
+        let (places, mut repeats) = (Places::default(), Repeats::new(WINDOW));
+        repeats.holds(&places, &record(1, 5, b"a\0"), at(0));
+        repeats.holds(&places, &record(1, 6, b"a\0"), at(0));
+        assert_eq!(repeats.due(&places, at(0), true).len(), 1);
+        assert!(repeats.due(&places, at(0), true).is_empty());
+    }
+
+    #[test]
+    fn what_the_kernel_counted_is_told_with_the_rest() {
+        let (places, mut repeats) = (Places::default(), Repeats::new(WINDOW));
+        let like = abi::Likeness { dentry: 1, ..abi::Likeness::default() };
+        let record = |time_ns| {
+            let size = u32::try_from(size_of::<abi::Event>()).unwrap();
+            abi::bytes_of(&abi::Event { kind: abi::KIND_DENY, size, time_ns, like, ..abi::Event::default() })
+                .to_vec()
+        };
+        let told = (0..=HOT).filter(|n| !repeats.holds(&places, &record(*n), at(0))).count();
+        assert_eq!(told, 1);
+        let counting = |place: &&abi::Repeat| place.until_ns.load(Relaxed) > 0;
+        let place = places.iter().find(counting).expect("a place");
+        place.count.store(1000, Relaxed);
+        place.last_ns.store(77, Relaxed);
+        assert!(repeats.due(&places, at(1), false).is_empty());
+        let told = repeats.due(&places, at(10), false);
+        assert_eq!((told[0].count, told[0].first_ns), (HOT + 1000, 1));
+        assert_eq!(abi::read::<abi::Event>(&told[0].record).unwrap().time_ns, 77);
+        assert!(!counting(&place), "the next one comes with all that it is");
+        // What was counted too late for that is told the next time.
+        place.count.store(2, Relaxed);
+        assert_eq!(repeats.due(&places, at(20), false)[0].count, 2);
     }
 
     #[test]
     fn no_window_holds_nothing() {
-        let mut repeats = Repeats::new(Duration::ZERO);
-        assert!((0..3).all(|n| !repeats.holds(&record(1, n, b"a\0"), at(n))));
+        let (places, mut repeats) = (Places::default(), Repeats::new(Duration::ZERO));
+        assert!((0..3).all(|n| !repeats.holds(&places, &record(1, n, b"a\0"), at(n))));
     }
 
     proptest::proptest! {
         /// However they come, and however many kinds there are: what is told at once and what is told together is all.
         #[test]
         fn nothing_is_lost(names in proptest::collection::vec(0_u16..3000, 0..4000)) {
-            let mut repeats = Repeats::new(WINDOW);
+            let (places, mut repeats) = (Places::default(), Repeats::new(WINDOW));
             let (mut told, mut now) = (0, Duration::ZERO);
             for name in &names {
                 now += Duration::from_millis(7);
-                told += u64::from(!repeats.holds(&record(1, 1, &name.to_le_bytes()), now));
+                told += u64::from(!repeats.holds(&places, &record(1, 1, &name.to_le_bytes()), now));
                 if name % 100 == 0 {
-                    told += repeats.due(now, false).iter().map(|told| told.count).sum::<u64>();
+                    told += repeats.due(&places, now, false).iter().map(|told| told.count).sum::<u64>();
                 }
                 proptest::prop_assert!(repeats.kinds.len() <= KINDS);
             }
-            told += repeats.due(now, true).iter().map(|told| told.count).sum::<u64>();
+            told += repeats.due(&places, now, true).iter().map(|told| told.count).sum::<u64>();
             proptest::prop_assert_eq!(told, names.len() as u64);
         }
     }

@@ -20,9 +20,7 @@ pub struct Clock {
 impl Clock {
     /// Compares both clocks now. Do so anew from time to time: the wall clock is set.
     pub fn now() -> Self {
-        let up = clock_gettime(ClockId::Boottime);
-        let up = Duration::new(up.tv_sec.unsigned_abs(), u32::try_from(up.tv_nsec).unwrap_or(0));
-        Self { boot: SystemTime::now().checked_sub(up).unwrap_or(SystemTime::UNIX_EPOCH) }
+        Self { boot: SystemTime::now().checked_sub(boot_time()).unwrap_or(SystemTime::UNIX_EPOCH) }
     }
 
     /// A fixed clock, for tests.
@@ -37,23 +35,15 @@ impl Clock {
     }
 }
 
+/// Time since the boot, as the kernel's programs tell it.
+pub fn boot_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
+}
+
 /// What makes two decisions alike, put behind `key`: everything but when they were, and which process it was of those that
 /// execute the same program for the same user in the same cgroup.
 pub fn likeness(event: &abi::Event, record: &[u8], key: &mut Vec<u8>) {
-    let alike = abi::Event {
-        time_ns: 0,
-        pid: 0,
-        tid: 0,
-        hook: event.hook & !abi::HOOK_AGAIN,
-        mount_ns: 0,
-        pid_ns: 0,
-        comm: [0; abi::COMM_BYTES as usize],
-        // Of a record in the ring buffer, whatever lay there.
-        pad: 0,
-        ancestors: [abi::Ancestor::default(); abi::ANCESTORS as usize],
-        ..*event
-    };
-    key.extend_from_slice(abi::bytes_of(&alike));
+    key.extend_from_slice(abi::bytes_of(&event.like));
     // What stands behind its end is of another record.
     let end = usize::try_from(event.size).unwrap_or(0);
     key.extend_from_slice(record.get(size_of::<abi::Event>()..end).unwrap_or_default());
@@ -70,49 +60,50 @@ pub fn decode(record: &[u8], clock: Clock, policy: impl Fn(u64) -> Option<String
     if cgroup.len() != usize::try_from(event.cgroup_len).ok()? {
         return None;
     }
-    let traced = matches!(event.hook, abi::HOOK_TRACE_OPEN | abi::HOOK_TRACE_EXEC);
-    let guard = event.op & abi::OP_GUARD != 0;
+    let traced = matches!(event.like.hook, abi::HOOK_TRACE_OPEN | abi::HOOK_TRACE_EXEC);
+    let guard = event.like.op & abi::OP_GUARD != 0;
     let seen = |value: u32| (!traced).then_some(value);
     let decision = Decision {
-        mode: match event.mode {
+        mode: match event.like.mode {
             abi::MODE_ENFORCE => Mode::Enforce,
             _ => Mode::Audit,
         },
-        operation: operation(event.op),
-        guarded: (guard && event.rule != 0).then_some(event.rule),
-        hook: hook(event.hook)?.into(),
+        operation: operation(event.like.op),
+        guarded: (guard && event.like.rule != 0).then_some(event.like.rule),
+        hook: hook(event.like.hook)?.into(),
         errno: event.error,
         path: if guard && path.is_empty() {
             String::new()
         } else if traced {
             escape(path.split(|byte| *byte == 0).next()?)
         } else {
-            join(path, event.flags & abi::EVENT_PATH_CUT != 0)
+            join(path, event.cut & abi::EVENT_PATH_CUT != 0)
         },
-        path_cut: event.flags & abi::EVENT_PATH_CUT != 0 && !(guard && path.is_empty()),
-        too_deep: event.flags & abi::EVENT_TOO_DEEP != 0,
-        unplaced: event.flags & abi::EVENT_UNPLACED != 0,
-        leaves_scope: event.flags & abi::EVENT_WAY_OUT != 0,
-        device: (!traced).then(|| format!("{}:{}", event.inode.dev >> 20, event.inode.dev & 0xf_ffff)),
-        inode: (!traced).then_some(event.inode.ino),
-        generation: seen(event.generation),
-        rule: if guard { 0 } else { event.rule },
-        policy_sha256: policy(event.policy_generation),
-        policy_generation: event.policy_generation,
+        path_cut: event.cut & abi::EVENT_PATH_CUT != 0 && !(guard && path.is_empty()),
+        too_deep: event.like.flags & abi::EVENT_TOO_DEEP != 0,
+        unplaced: event.like.flags & abi::EVENT_UNPLACED != 0,
+        leaves_scope: event.like.flags & abi::EVENT_WAY_OUT != 0,
+        device: (!traced)
+            .then(|| format!("{}:{}", event.like.inode.dev >> 20, event.like.inode.dev & 0xf_ffff)),
+        inode: (!traced).then_some(event.like.inode.ino),
+        generation: seen(event.like.generation),
+        rule: if guard { 0 } else { event.like.rule },
+        policy_sha256: policy(event.like.policy_generation),
+        policy_generation: event.like.policy_generation,
         pid: event.pid,
         tid: event.tid,
         ppid: event.ancestors.first().map(|parent| parent.pid).filter(|_| !traced),
-        uid: event.uid,
-        gid: event.gid,
-        login_uid: (event.login_uid != u32::MAX).then_some(event.login_uid),
+        uid: event.like.uid,
+        gid: event.like.gid,
+        login_uid: (event.like.login_uid != u32::MAX).then_some(event.like.login_uid),
         comm: escape(event.comm.split(|byte| *byte == 0).next()?),
-        exe: (exe_len > 0).then(|| join(exe, event.flags & abi::EVENT_EXE_CUT != 0)),
+        exe: (exe_len > 0).then(|| join(exe, event.cut & abi::EVENT_EXE_CUT != 0)),
         lineage: lineage(&event.ancestors),
         count: 1,
         since: None,
-        cgroup_id: event.cgroup,
+        cgroup_id: event.like.cgroup,
         container_id: container(cgroup),
-        cgroup: (!traced).then(|| join(cgroup, event.flags & abi::EVENT_CGROUP_CUT != 0)),
+        cgroup: (!traced).then(|| join(cgroup, event.cut & abi::EVENT_CGROUP_CUT != 0)),
         mount_ns: seen(event.mount_ns),
         pid_ns: seen(event.pid_ns),
         at: clock.wall(event.time_ns),
@@ -215,12 +206,15 @@ mod tests {
             kind: abi::KIND_DENY,
             size: u32::try_from(size_of::<abi::Event>() + path.len() + exe.len() + cgroup.len()).unwrap_or(0),
             time_ns: 5_000_000_001,
-            hook: abi::HOOK_FILE_OPEN,
-            op: abi::OP_READ | abi::OP_WRITE,
-            mode: abi::MODE_ENFORCE,
-            rule: 7,
+            like: abi::Likeness {
+                hook: abi::HOOK_FILE_OPEN,
+                op: abi::OP_READ | abi::OP_WRITE,
+                mode: abi::MODE_ENFORCE,
+                rule: 7,
+                inode: abi::Inode { ino: 42, dev: 8 << 20 | 1, volume: 0 },
+                ..abi::Likeness::default()
+            },
             error: 1,
-            inode: abi::Inode { ino: 42, dev: 8 << 20 | 1, volume: 0 },
             path_len: u32::try_from(path.len()).unwrap_or(0),
             exe_len: u32::try_from(exe.len()).unwrap_or(0),
             cgroup_len: u32::try_from(cgroup.len()).unwrap_or(0),
@@ -297,7 +291,7 @@ mod tests {
     #[test]
     fn the_self_guard_names_what_was_reached_for() {
         let mut event: abi::Event = abi::read(&record(b"", b"kill\0bin\0")).expect("a record");
-        (event.op, event.rule, event.hook) = (abi::OP_GUARD, 77, abi::HOOK_BPF_MAP);
+        (event.like.op, event.like.rule, event.like.hook) = (abi::OP_GUARD, 77, abi::HOOK_BPF_MAP);
         let Some(Event::Deny(decision)) = decoded(&[abi::bytes_of(&event), b"kill\0bin\0"].concat()) else {
             panic!("not a deny")
         };

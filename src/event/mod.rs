@@ -8,7 +8,7 @@ use std::{borrow::Cow, time::SystemTime};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    decode::{Clock, decode, likeness},
+    decode::{Clock, boot_time, decode, likeness},
     show::{rfc3339, text_line},
 };
 use crate::{policy::Digest, tier::Mode};
@@ -62,10 +62,10 @@ pub struct Decision {
     pub mode: Mode,
     /// `read`, `write`, `exec`, joined with `,`; `guard` where the self-guard refused.
     pub operation: String,
-    /// How many decisions this stands for. More than one: they differ in time, process and namespaces alone, none of them
-    /// was told before, and the rest of this is of the last of them.
+    /// How many decisions this stands for. More than one: they differ in time, process and namespaces alone, and none of
+    /// them was told before. The time is that of the last of them; process and namespaces are those of one of them.
     pub count: u64,
-    /// When the first of several happened, RFC 3339.
+    /// When the first of several happened, RFC 3339; where the kernel counted them, up to half a second early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
     /// What the self-guard kept: the id of a map or program (hooks `bpf_map`, `bpf_prog`), or a process; absent where the

@@ -16,6 +16,7 @@ use super::{
     AgentError, Guard, Journal, Lines, Moment, Options, break_glass,
     change::moved_cgroups,
     guard::describe,
+    hot::Hot,
     notify::Notify,
     queue::Queue,
     repeat::{Repeats, Told},
@@ -72,6 +73,8 @@ pub(super) struct Watch {
     /// Ids of the maps, where they are not pinned.
     maps: BTreeMap<String, u32>,
     lost: u64,
+    /// What the kernel counted for an agent that died before it took the counts.
+    unknown: u64,
     repeats: Repeats,
     /// Whether nobody reads what is written.
     stuck: bool,
@@ -130,6 +133,7 @@ impl Watch {
         let maps = if guard.tier.enforces() { BTreeMap::new() } else { guard.loaded.map_ids()? };
         let mut seals = Seals::default();
         seals.note(&guard.loaded.bank)?;
+        let unknown = Hot::begin(&guard.loaded.bank.control.repeats);
         Ok(Self {
             lines: made.lines,
             output: Queue::start().map_err(|source| AgentError::Loop { action: "start to write", source })?,
@@ -149,6 +153,7 @@ impl Watch {
             sandbox,
             maps,
             lost: made.counters.lost,
+            unknown,
             repeats: Repeats::new(options.repeat_window),
             stuck: false,
             proof_failed: None,
@@ -217,7 +222,7 @@ impl Watch {
             let mut event = None;
             let (bank, repeats) = (&self.guard.loaded.bank, &mut self.repeats);
             let take = |record: &[u8]| {
-                if !repeats.holds(record, now) {
+                if !repeats.holds(&bank.control.repeats, record, now) {
                     event = decoded(record, clock, bank);
                 }
             };
@@ -234,7 +239,9 @@ impl Watch {
     /// Tells what repeated itself; all of it, when nothing comes any more.
     fn tell_repeats(&mut self, all: bool) -> Result<(), AgentError> {
         let clock = Clock::now();
-        for Told { record, count, first_ns } in self.repeats.due(uptime(), all) {
+        for Told { record, count, first_ns } in
+            self.repeats.due(&self.guard.loaded.bank.control.repeats, uptime(), all)
+        {
             if let Some(event) = decoded(&record, clock, &self.guard.loaded.bank) {
                 self.write(&event.standing_for(count, clock.wall(first_ns)))?;
             }
@@ -325,7 +332,7 @@ impl Watch {
         self.follow_clock();
         self.output.check().map_err(unwritten)?;
         self.stuck = self.output.is_stuck();
-        let total = self.guard.counters()?.lost + self.output.dropped();
+        let total = self.guard.counters()?.lost + self.unheard();
         if total > self.lost {
             let events = total - self.lost;
             self.lost = total;
@@ -338,6 +345,11 @@ impl Watch {
             self.notify.alive();
         }
         Ok(())
+    }
+
+    /// Events that the kernel handed over, and nobody will hear of.
+    fn unheard(&self) -> u64 {
+        self.output.dropped() + self.unknown
     }
 
     /// Whether all that the loop is for was done of late. A turn of it that came to its end is not enough: proofs can
@@ -371,7 +383,11 @@ impl Watch {
     fn report_proofs(&mut self) -> Result<(), AgentError> {
         for proof in self.guard.proofs.clone() {
             let proven = proof.outcome == Outcome::Refused;
-            self.write(&Event::Proof(ProofResult { hook: proof.hook.into(), proven, detail: describe(&proof) }))?;
+            self.write(&Event::Proof(ProofResult {
+                hook: proof.hook.into(),
+                proven,
+                detail: describe(&proof),
+            }))?;
         }
         Ok(())
     }

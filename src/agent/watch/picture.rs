@@ -43,7 +43,7 @@ impl Watch {
             hooks: self.hooks(),
             uncovered: self.uncovered(),
             policy: policy_state(&self.policy.0, self.policy.1.as_ref()),
-            events: EventState { submitted: counters.submitted, lost: counters.lost + self.output.dropped() },
+            events: EventState { submitted: counters.submitted, lost: counters.lost + self.unheard() },
             break_glass: broken,
             agent: AgentState { running: true, pid: Some(std::process::id()), beat: None },
             sandbox: Some(self.sandbox.clone()),

@@ -288,6 +288,14 @@ struct aegis_repeat {
 	u64 like[AEGIS_LIKENESS_WORDS];
 };
 
+struct aegis_repeats {
+	/* No program reads these two: decisions that the agent took from the kernel and has not told yet, which are lost when it
+     dies; and those that were lost with the agents before. */
+	u64 untold;
+	u64 forgotten;
+	struct aegis_repeat kinds[AEGIS_REPEATS];
+};
+
 /*
  * Shared with every program, mapped by the agent. Each field is written by one
  * aligned store.
@@ -314,7 +322,7 @@ struct aegis_control {
 	struct aegis_slot slots[AEGIS_SLOTS];
 	struct aegis_question question;
 	struct aegis_guard guard;
-	struct aegis_repeat repeats[AEGIS_REPEATS];
+	struct aegis_repeats repeats;
 };
 
 /* What the enrolment program saw of the last stat(2) of the enrolling thread.

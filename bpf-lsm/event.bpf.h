@@ -173,7 +173,7 @@ static __always_inline void liken(struct aegis_likeness *like, const struct deci
 static __always_inline int is_repeat(const struct aegis_likeness *like)
 {
 	u64 mixed = (like->dentry ^ like->exe_dentry) * 0x9e3779b97f4a7c15;
-	struct aegis_repeat *repeat = &control.repeats[mixed >> 59];
+	struct aegis_repeat *repeat = &control.repeats.kinds[mixed >> 59];
 	u64 now = bpf_ktime_get_boot_ns(), until = *(volatile u64 *)&repeat->until_ns, differs = 0;
 
 	if (now >= until)

@@ -15,6 +15,7 @@ struct aegis_enrolled enrolled;
 struct aegis_binary binary;
 struct aegis_guard guard;
 struct aegis_repeat repeat;
+struct aegis_repeats repeats;
 struct aegis_ancestor ancestor;
 struct aegis_likeness likeness;
 struct aegis_event event;

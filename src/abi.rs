@@ -152,7 +152,7 @@ pub struct Control {
     pub slots: [Slot; SLOTS as usize],
     pub question: Question,
     pub guard: Guard,
-    pub repeats: [Repeat; REPEATS as usize],
+    pub repeats: Repeats,
 }
 
 /// `struct aegis_slot` in mapped memory.
@@ -205,6 +205,15 @@ pub struct Guard {
     pub mount: AtomicU64,
     pub maps: [AtomicU32; GUARDED_MAPS as usize],
     pub programs: [AtomicU32; GUARDED_PROGRAMS as usize],
+}
+
+/// `struct aegis_repeats` in mapped memory.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Repeats {
+    pub untold: AtomicU64,
+    pub forgotten: AtomicU64,
+    pub kinds: [Repeat; REPEATS as usize],
 }
 
 /// `struct aegis_repeat` in mapped memory.

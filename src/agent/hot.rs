@@ -19,9 +19,6 @@ const LEASE: Duration = Duration::from_secs(2);
 /// A program that read the end of a lease before it was taken back is through with the place after that.
 const GRACE: Duration = LEASE;
 
-/// Where the kernel counts.
-pub(super) type Places = [abi::Repeat; abi::REPEATS as usize];
-
 /// Whose the places are.
 #[derive(Debug, Default)]
 pub(super) struct Hot {
@@ -52,20 +49,22 @@ pub(super) struct Counted {
 }
 
 impl Hot {
-    /// Takes the places over from the agent before; how much is counted there, of which nobody knows any more what it was.
-    pub(super) fn begin(places: &Places) -> u64 {
-        places.iter().map(end).fold(0, u64::saturating_add)
+    /// Takes the places over from the agent before. What it had not told is forgotten: nobody knows any more what it was.
+    pub(super) fn begin(shared: &abi::Repeats) {
+        let untold = shared.untold.swap(0, AcqRel);
+        let forgotten = shared.kinds.iter().map(end).fold(untold, u64::saturating_add);
+        shared.forgotten.fetch_add(forgotten, AcqRel);
     }
 
     /// Lets the kernel count decisions like this one, if their place is free. `now` is time since the boot.
-    pub(super) fn enter(&mut self, places: &Places, key: &[u8], record: &[u8], now: Duration) {
+    pub(super) fn enter(&mut self, shared: &abi::Repeats, key: &[u8], record: &[u8], now: Duration) {
         let Some(like) =
             abi::read::<abi::Event>(record).map(|event| event.like).filter(|like| like.dentry != 0)
         else {
             return;
         };
         let at = place_of(&like);
-        let (Some(repeat), Some(held)) = (places.get(at), self.held.get_mut(at)) else { return };
+        let (Some(repeat), Some(held)) = (shared.kinds.get(at), self.held.get_mut(at)) else { return };
         match held {
             Some(ours) if ours.key == key => ours.left = None,
             Some(Held { left: None, .. }) => return,
@@ -82,9 +81,9 @@ impl Hot {
     }
 
     /// Takes away what was counted, and renews the leases.
-    pub(super) fn take(&mut self, places: &Places, now: Duration) -> Vec<Counted> {
+    pub(super) fn take(&mut self, shared: &abi::Repeats, now: Duration) -> Vec<Counted> {
         let mut counted = Vec::new();
-        for (held, repeat) in self.held.iter_mut().zip(places) {
+        for (held, repeat) in self.held.iter_mut().zip(&shared.kinds) {
             let Some(held) = held else { continue };
             if held.left.is_none() {
                 repeat.until_ns.store(nanoseconds(now + LEASE), Release);
@@ -101,8 +100,8 @@ impl Hot {
     }
 
     /// Lets the decisions of some kinds come one by one again.
-    pub(super) fn leave(&mut self, places: &Places, now: Duration, which: impl Fn(&[u8]) -> bool) {
-        for (held, repeat) in self.held.iter_mut().zip(places) {
+    pub(super) fn leave(&mut self, shared: &abi::Repeats, now: Duration, which: impl Fn(&[u8]) -> bool) {
+        for (held, repeat) in self.held.iter_mut().zip(&shared.kinds) {
             if let Some(held) = held.as_mut().filter(|held| held.left.is_none() && which(&held.key)) {
                 repeat.until_ns.store(0, Release);
                 held.left = Some(now);
@@ -171,13 +170,13 @@ mod tests {
     }
 
     /// The place where the kernel would count.
-    fn leased(places: &Places) -> Vec<&abi::Repeat> {
-        places.iter().filter(|place| place.until_ns.load(Relaxed) > 0).collect()
+    fn leased(places: &abi::Repeats) -> Vec<&abi::Repeat> {
+        places.kinds.iter().filter(|place| place.until_ns.load(Relaxed) > 0).collect()
     }
 
     #[test]
     fn what_the_kernel_counted_is_taken_once() {
-        let (places, mut hot) = (Places::default(), Hot::default());
+        let (places, mut hot) = (abi::Repeats::default(), Hot::default());
         hot.enter(&places, b"key", &record(LIKE), at(5));
         let [place] = leased(&places)[..] else { panic!("no place, or several") };
         assert_eq!(place.until_ns.load(Relaxed), 7_000_000_000);
@@ -199,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_place_goes_to_another_only_when_nobody_counts_there_any_more() {
-        let (places, mut hot) = (Places::default(), Hot::default());
+        let (places, mut hot) = (abi::Repeats::default(), Hot::default());
         hot.enter(&places, b"one", &record(LIKE), at(1));
         let other = record(abi::Likeness { uid: 7, ..LIKE });
         hot.enter(&places, b"two", &other, at(2));
@@ -218,17 +217,19 @@ mod tests {
 
     #[test]
     fn counts_of_an_agent_that_died_are_not_told_as_those_of_something_else() {
-        let (places, mut hot) = (Places::default(), Hot::default());
+        let (places, mut hot) = (abi::Repeats::default(), Hot::default());
         hot.enter(&places, b"key", &record(LIKE), at(1));
         leased(&places)[0].count.store(9, Relaxed);
-        assert_eq!(Hot::begin(&places), 9);
+        places.untold.store(5, Relaxed);
+        Hot::begin(&places);
         assert!(leased(&places).is_empty());
-        assert_eq!(Hot::begin(&places), 0);
+        Hot::begin(&places);
+        assert_eq!(places.forgotten.load(Relaxed), 14);
     }
 
     #[test]
     fn what_has_no_address_has_no_place() {
-        let (places, mut hot) = (Places::default(), Hot::default());
+        let (places, mut hot) = (abi::Repeats::default(), Hot::default());
         hot.enter(&places, b"key", &record(ZERO), at(1));
         assert!(leased(&places).is_empty());
     }

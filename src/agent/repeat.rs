@@ -1,8 +1,8 @@
 //! Decisions that repeat one another: the first is told at once, those like it are counted and told together.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::atomic::Ordering::Relaxed, time::Duration};
 
-use super::hot::{Counted, HOT, Hot, Places};
+use super::hot::{Counted, HOT, Hot};
 use crate::{
     abi,
     event::{boot_time, likeness},
@@ -20,6 +20,8 @@ pub(super) struct Repeats {
     window: Duration,
     kinds: HashMap<Vec<u8>, Kind>,
     hot: Hot,
+    /// Decisions that were counted and not told yet.
+    untold: u64,
     /// Where the next key is put together.
     key: Vec<u8>,
 }
@@ -50,11 +52,11 @@ pub(super) struct Told {
 impl Repeats {
     /// Counts for so long before it tells; with no time at all, everything is told as it comes.
     pub(super) fn new(window: Duration) -> Self {
-        Self { window, kinds: HashMap::new(), hot: Hot::default(), key: Vec::new() }
+        Self { window, kinds: HashMap::new(), hot: Hot::default(), untold: 0, key: Vec::new() }
     }
 
     /// Whether a record is like one that was told of late, and is told later with its like.
-    pub(super) fn holds(&mut self, places: &Places, record: &[u8], now: Duration) -> bool {
+    pub(super) fn holds(&mut self, shared: &abi::Repeats, record: &[u8], now: Duration) -> bool {
         if self.window.is_zero() || record.len() > MAX_BYTES {
             return false;
         }
@@ -66,11 +68,13 @@ impl Repeats {
                 kind.first_ns = event.time_ns;
             }
             kind.count += 1;
+            self.untold += 1;
+            shared.untold.store(self.untold, Relaxed);
             kind.record.clear();
             kind.record.extend_from_slice(record);
             // Again and again, for the place may have been another's.
             if kind.count.is_multiple_of(HOT) {
-                self.hot.enter(places, &self.key, record, boot_time());
+                self.hot.enter(shared, &self.key, record, boot_time());
             }
             return true;
         }
@@ -82,13 +86,13 @@ impl Repeats {
     }
 
     /// Those whose time has come; all, when nothing comes any more.
-    pub(super) fn due(&mut self, places: &Places, now: Duration, all: bool) -> Vec<Told> {
+    pub(super) fn due(&mut self, shared: &abi::Repeats, now: Duration, all: bool) -> Vec<Told> {
         let window = self.window;
         let since_boot = boot_time();
         if all {
-            self.hot.leave(places, since_boot, |_| true);
+            self.hot.leave(shared, since_boot, |_| true);
         }
-        for counted in self.hot.take(places, since_boot) {
+        for counted in self.hot.take(shared, since_boot) {
             self.add(counted, now);
         }
         let mut told = Vec::new();
@@ -104,10 +108,12 @@ impl Repeats {
                 told.push(Told { record, count, first_ns: kind.first_ns });
             }
             // The next of them says again which process it was, and whether its path is still the same.
-            hot.leave(places, since_boot, |other| other == key);
+            hot.leave(shared, since_boot, |other| other == key);
             // What did not happen again is new when it does.
             count > 0
         });
+        self.untold -= told.iter().map(|told| told.count).sum::<u64>();
+        shared.untold.store(self.untold, Relaxed);
         told.sort_unstable_by_key(|told| told.first_ns);
         told
     }
@@ -121,14 +127,13 @@ impl Repeats {
             kind.first_ns = since_ns;
         }
         kind.count += count;
+        self.untold += count;
         kind.record = record;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering::Relaxed;
-
     use super::*;
 
     const WINDOW: Duration = Duration::from_secs(10);
@@ -148,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_first_is_told_and_the_others_are_counted() {
-        let (places, mut repeats) = (Places::default(), Repeats::new(WINDOW));
+        let (places, mut repeats) = (abi::Repeats::default(), Repeats::new(WINDOW));
         assert!(!repeats.holds(&places, &record(1, 5, b"a\0"), at(0)));
         assert!(repeats.holds(&places, &record(2, 6, b"a\0"), at(1)));
         assert!(!repeats.holds(&places, &record(2, 7, b"b\0"), at(1)));
@@ -166,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_waits_is_told_at_the_end() {
-        let (places, mut repeats) = (Places::default(), Repeats::new(WINDOW));
+        let (places, mut repeats) = (abi::Repeats::default(), Repeats::new(WINDOW));
         repeats.holds(&places, &record(1, 5, b"a\0"), at(0));
         repeats.holds(&places, &record(1, 6, b"a\0"), at(0));
         assert_eq!(repeats.due(&places, at(0), true).len(), 1);
@@ -175,7 +180,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_counted_is_told_with_the_rest() {
-        let (places, mut repeats) = (Places::default(), Repeats::new(WINDOW));
+        let (places, mut repeats) = (abi::Repeats::default(), Repeats::new(WINDOW));
         let like = abi::Likeness { dentry: 1, ..abi::Likeness::default() };
         let record = |time_ns| {
             let size = u32::try_from(size_of::<abi::Event>()).unwrap();
@@ -185,11 +190,13 @@ mod tests {
         let told = (0..=HOT).filter(|n| !repeats.holds(&places, &record(*n), at(0))).count();
         assert_eq!(told, 1);
         let counting = |place: &&abi::Repeat| place.until_ns.load(Relaxed) > 0;
-        let place = places.iter().find(counting).expect("a place");
+        let place = places.kinds.iter().find(counting).expect("a place");
         place.count.store(1000, Relaxed);
         place.last_ns.store(77, Relaxed);
         assert!(repeats.due(&places, at(1), false).is_empty());
+        assert_eq!(places.untold.load(Relaxed), HOT + 1000);
         let told = repeats.due(&places, at(10), false);
+        assert_eq!(places.untold.load(Relaxed), 0);
         assert_eq!((told[0].count, told[0].first_ns), (HOT + 1000, 1));
         assert_eq!(abi::read::<abi::Event>(&told[0].record).unwrap().time_ns, 77);
         assert!(!counting(&place), "the next one comes with all that it is");
@@ -200,7 +207,7 @@ mod tests {
 
     #[test]
     fn no_window_holds_nothing() {
-        let (places, mut repeats) = (Places::default(), Repeats::new(Duration::ZERO));
+        let (places, mut repeats) = (abi::Repeats::default(), Repeats::new(Duration::ZERO));
         assert!((0..3).all(|n| !repeats.holds(&places, &record(1, n, b"a\0"), at(n))));
     }
 
@@ -208,7 +215,7 @@ mod tests {
         /// However they come, and however many kinds there are: what is told at once and what is told together is all.
         #[test]
         fn nothing_is_lost(names in proptest::collection::vec(0_u16..3000, 0..4000)) {
-            let (places, mut repeats) = (Places::default(), Repeats::new(WINDOW));
+            let (places, mut repeats) = (abi::Repeats::default(), Repeats::new(WINDOW));
             let (mut told, mut now) = (0, Duration::ZERO);
             for name in &names {
                 now += Duration::from_millis(7);

@@ -6,6 +6,7 @@ use std::{
     collections::BTreeMap,
     io::{self, IsTerminal as _},
     os::fd::{AsFd as _, OwnedFd},
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
@@ -73,8 +74,6 @@ pub(super) struct Watch {
     /// Ids of the maps, where they are not pinned.
     maps: BTreeMap<String, u32>,
     lost: u64,
-    /// What the kernel counted for an agent that died before it took the counts.
-    unknown: u64,
     repeats: Repeats,
     /// Whether nobody reads what is written.
     stuck: bool,
@@ -133,7 +132,10 @@ impl Watch {
         let maps = if guard.tier.enforces() { BTreeMap::new() } else { guard.loaded.map_ids()? };
         let mut seals = Seals::default();
         seals.note(&guard.loaded.bank)?;
-        let unknown = Hot::begin(&guard.loaded.bank.control.repeats);
+        let repeats = &guard.loaded.bank.control.repeats;
+        // What dies with the agent before is said by this one.
+        let lost = made.counters.lost + repeats.forgotten.load(Ordering::Acquire);
+        Hot::begin(repeats);
         Ok(Self {
             lines: made.lines,
             output: Queue::start().map_err(|source| AgentError::Loop { action: "start to write", source })?,
@@ -152,8 +154,7 @@ impl Watch {
             moved: Vec::new(),
             sandbox,
             maps,
-            lost: made.counters.lost,
-            unknown,
+            lost,
             repeats: Repeats::new(options.repeat_window),
             stuck: false,
             proof_failed: None,
@@ -349,7 +350,8 @@ impl Watch {
 
     /// Events that the kernel handed over, and nobody will hear of.
     fn unheard(&self) -> u64 {
-        self.output.dropped() + self.unknown
+        let forgotten = &self.guard.loaded.bank.control.repeats.forgotten;
+        self.output.dropped() + forgotten.load(Ordering::Acquire)
     }
 
     /// Whether all that the loop is for was done of late. A turn of it that came to its end is not enough: proofs can

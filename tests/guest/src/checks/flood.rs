@@ -1,6 +1,6 @@
 //! More denials than anybody reads: each is refused, and each is told or counted as lost.
 
-use super::agent::{Agent, Place, SOON, at, json, want};
+use super::agent::{Agent, NOBODY, Place, SOON, at, json, want};
 use super::{Check, CheckError, Ctx, load};
 use crate::report;
 use crate::run::Cmd;
@@ -11,6 +11,12 @@ use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// What the kernel counts, and what becomes of it.
+pub(super) const KINDS: [Check; 2] = [
+    Check { id: "flood.kinds-stay-apart", run: |_| kinds() },
+    Check { id: "flood.agent-killed", run: |_| killed() },
+];
 
 pub(super) const CHECKS: [Check; 2] = [
     Check { id: "flood.fifty-thousand-a-second", run: fast },
@@ -37,6 +43,11 @@ impl Flooded {
     fn start(id: &str) -> Result<Self, CheckError> {
         let place = Place::new(id)?;
         place.deny("")?;
+        Self::over(place)
+    }
+
+    /// The events of an agent before are gone.
+    fn over(place: Place) -> Result<Self, CheckError> {
         let events = format!("{}/events", place.dir);
         let run = format!(
             "exec {AGENT} run --enforce --allow-unsigned-policy --log-format json --policy {} >{events}",
@@ -53,25 +64,38 @@ impl Flooded {
         Ok(Self { place, agent, events })
     }
 
-    /// Stops the agent; how many denials its events stand for, how many it counts as lost, and how many lines that took.
-    fn told(mut self) -> Result<(u64, u64, usize), CheckError> {
-        self.agent.process()?.signal(Signal::TERM)?;
+    /// Ends the agent.
+    fn end(&mut self, signal: Signal) -> Result<(), CheckError> {
+        self.agent.process()?.signal(signal)?;
         if let Some(process) = self.agent.0.take() {
             process.wait(SOON)?;
         }
-        let status = json(&Cmd::new(AGENT).args(["status", "--json"]).run()?.stdout)?;
-        let lost = status.pointer("/events/lost").and_then(Value::as_u64).unwrap_or(0);
+        Ok(())
+    }
+
+    /// The denials that were told.
+    fn denials(&self) -> Result<Vec<Value>, CheckError> {
         let text = fs::read_to_string(&self.events)
             .map_err(|source| CheckError::File { path: self.events.clone().into(), source })?;
-        let (mut told, mut lines) = (0, 0);
-        for line in text.lines().filter(|line| line.contains("\"type\":\"deny\"")) {
-            let event = json(line)?;
-            at(&event, "/path", &json!(self.place.secret))?;
-            told += event.pointer("/count").and_then(Value::as_u64).unwrap_or(0);
-            lines += 1;
-        }
-        Ok((told, lost, lines))
+        text.lines().filter(|line| line.contains("\"type\":\"deny\"")).map(json).collect()
     }
+
+    /// Stops the agent; how many denials its events stand for, how many it counts as lost, and how many lines that took.
+    fn told(mut self) -> Result<(u64, u64, usize), CheckError> {
+        self.end(Signal::TERM)?;
+        let status = json(&Cmd::new(AGENT).args(["status", "--json"]).run()?.stdout)?;
+        let lost = status.pointer("/events/lost").and_then(Value::as_u64).unwrap_or(0);
+        let denials = self.denials()?;
+        for event in &denials {
+            at(event, "/path", &json!(self.place.secret))?;
+        }
+        Ok((denials.iter().map(number).sum(), lost, denials.len()))
+    }
+}
+
+/// How many decisions an event stands for.
+fn number(event: &Value) -> u64 {
+    event.pointer("/count").and_then(Value::as_u64).unwrap_or(0)
 }
 
 /// What the threads met.
@@ -165,4 +189,71 @@ fn overflow() -> Result<(), CheckError> {
     )));
     want("more than it holds", lost > 0, true)?;
     accounted(DENIALS, told, lost)
+}
+
+/// Denials of a file by this very process, all of one kind.
+fn many(path: &str, number: u64) -> Result<(), CheckError> {
+    want("each denied", (0..number).all(|_| load::opens(path) == Some(false)), true)
+}
+
+/// While one kind is counted in the kernel, each other is told as what it is: another program, user, file or operation.
+fn kinds() -> Result<(), CheckError> {
+    const MANY: u64 = 3000;
+    let place = Place::new("kinds")?;
+    let link = format!("{}/other-name", place.dir);
+    fs::hard_link(&place.secret, &link)
+        .map_err(|source| CheckError::File { path: link.clone().into(), source })?;
+    place.deny("")?;
+    let mut flooded = Flooded::over(place)?;
+    let secret = flooded.place.secret.clone();
+    many(&secret, MANY)?;
+    // By now it has seen enough of them, if only it was given the time to look.
+    thread::sleep(Duration::from_secs(1));
+    many(&secret, MANY)?;
+    let cat = Cmd::new("/bin/busybox").args(["cat", &secret]);
+    for uid in [0, 0, NOBODY] {
+        want("another program is denied", cat.clone().uid(uid).run()?.code() == 0, false)?;
+    }
+    many(&link, 1)?;
+    want("to write is denied", fs::OpenOptions::new().append(true).open(&secret).is_err(), true)?;
+    many(&secret, MANY)?;
+    flooded.end(Signal::TERM)?;
+    let denials = flooded.denials()?;
+    let of = |program: &str, uid: u32, path: &str, operation: &str| -> u64 {
+        let same = |event: &&Value| {
+            let is = |key: &str, value: Value| event.pointer(key) == Some(&value);
+            let exe = event.pointer("/exe").and_then(Value::as_str).unwrap_or_default();
+            exe.ends_with(program) == !program.is_empty()
+                && is("/uid", json!(uid))
+                && is("/path", json!(path))
+                && is("/operation", json!(operation))
+        };
+        denials.iter().filter(same).map(number).sum()
+    };
+    let me = std::env::current_exe().unwrap_or_default().display().to_string();
+    want("told of this process", of(&me, 0, &secret, "read") == 3 * MANY, true)?;
+    want("told of the other program", of("/busybox", 0, &secret, "read") == 2, true)?;
+    want("told of the other user", of("/busybox", NOBODY, &secret, "read") == 1, true)?;
+    want("told of the other name", of(&me, 0, &link, "read") == 1, true)?;
+    want("told of the other operation", of(&me, 0, &secret, "write") == 1, true)?;
+    want("few lines", denials.len() < 500, true)
+}
+
+/// An agent that is killed takes with it what it had counted. The next one says how many that were; what happened while
+/// nobody ran waits for it.
+fn killed() -> Result<(), CheckError> {
+    let mut flooded = Flooded::start("killed")?;
+    many(&flooded.place.secret, 3000)?;
+    thread::sleep(Duration::from_secs(1));
+    many(&flooded.place.secret, 3000)?;
+    flooded.end(Signal::KILL)?;
+    let before: u64 = flooded.denials()?.iter().map(number).sum();
+    many(&flooded.place.secret, 500)?;
+    // The kernel no longer counts for it.
+    thread::sleep(Duration::from_secs(3));
+    many(&flooded.place.secret, 500)?;
+    let (told, lost, _) = Flooded::over(flooded.place)?.told()?;
+    want("some were lost with it", lost > 0, true)?;
+    want("what came later was told", told >= 500, true)?;
+    accounted(7000, before + told, lost)
 }

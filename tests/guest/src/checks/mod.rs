@@ -100,6 +100,7 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
                 &proof::CHECKS,
                 &ledger::CHECKS,
                 &glass::CHECKS,
+                &flood::KINDS,
                 &signed::DRILLS,
                 &doctor::CHECKS,
             ]

@@ -115,8 +115,22 @@ pub struct PolicyState {
 pub struct EventState {
     /// Handed to the ring buffer.
     pub submitted: u64,
-    /// Not handed over, because it was full.
+    /// Not handed over, because it was full, or not written, because nobody read.
     pub lost: u64,
+    /// Those of them that were not written.
+    #[serde(default)]
+    pub lost_in_output: u64,
+}
+
+/// What the agent has counted at a hook since it began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// The hook.
+    pub hook: String,
+    /// Operations that were refused.
+    pub deny: u64,
+    /// Operations that would have been refused in enforce mode, and passed.
+    pub would_deny: u64,
 }
 
 /// The agent process.
@@ -190,6 +204,9 @@ pub struct Status {
     pub policy: Option<PolicyState>,
     /// Event counts.
     pub events: EventState,
+    /// Decisions, by hook; hooks that decided nothing are left out.
+    #[serde(default)]
+    pub decisions: Vec<Decided>,
     /// Whether the break-glass file is there.
     pub break_glass: bool,
     /// The agent.
@@ -220,6 +237,7 @@ impl Status {
             uncovered: Vec::new(),
             policy: None,
             events: EventState::default(),
+            decisions: Vec::new(),
             break_glass: false,
             agent: AgentState::NONE,
             sandbox: None,
@@ -233,10 +251,14 @@ impl Status {
 /// Names in the runtime directory.
 const LOCK: &str = "lock";
 const STATE: &str = "state.json";
-const NEW: &str = "state.json.new";
+/// Stands behind the name of a file that is being written.
+const NEW: &str = ".new";
 
 /// The mode of the state file; `src/confine/calls.toml` allows no other.
 const PUBLIC: u32 = 0o644;
+
+/// The mode of what others have no business with.
+const PRIVATE: u32 = 0o600;
 
 /// More than a state file takes.
 const TRIED_BYTES: usize = 16 * 1024;
@@ -296,8 +318,8 @@ impl RunDir {
 
     /// Fails where no state could be written: an agent of which nobody could learn how it is does not begin.
     pub fn try_write(&self) -> io::Result<()> {
-        let new = self.0.join(NEW);
-        write_new(&new, &[b' '; TRIED_BYTES])?;
+        let new = self.0.join(format!("{STATE}{NEW}"));
+        write_new(&new, &[b' '; TRIED_BYTES], PUBLIC)?;
         fs::remove_file(new)
     }
 
@@ -305,9 +327,18 @@ impl RunDir {
     pub fn write(&self, status: &Status) -> io::Result<()> {
         let mut text = serde_json::to_vec(status)?;
         text.push(b'\n');
-        let new = self.0.join(NEW);
-        write_new(&new, &text)?;
-        fs::rename(&new, self.0.join(STATE)).inspect_err(|_| {
+        self.replace(STATE, &text, PUBLIC)
+    }
+
+    /// Replaces a file that is for its owner alone.
+    pub fn write_private(&self, name: &str, text: &[u8]) -> io::Result<()> {
+        self.replace(name, text, PRIVATE)
+    }
+
+    fn replace(&self, name: &str, text: &[u8], mode: u32) -> io::Result<()> {
+        let new = self.0.join(format!("{name}{NEW}"));
+        write_new(&new, text, mode)?;
+        fs::rename(&new, self.0.join(name)).inspect_err(|_| {
             // The first error is the one to report.
             drop(fs::remove_file(&new));
         })
@@ -324,14 +355,14 @@ impl RunDir {
 }
 
 /// Writes a file in the place of whatever lies there, or leaves none.
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = File::options().write(true).create_new(true).mode(PRIVATE).open(path)?;
     // Others may read it, whatever the umask.
-    let opened = file.set_permissions(Permissions::from_mode(PUBLIC));
+    let opened = if mode == PRIVATE { Ok(()) } else { file.set_permissions(Permissions::from_mode(mode)) };
     opened.and_then(|()| file.write_all(bytes)).inspect_err(|_| {
         // The first error is the one to report.
         drop(fs::remove_file(path));

@@ -3,6 +3,7 @@
 mod begin;
 mod change;
 mod error;
+mod figures;
 mod glass;
 mod guard;
 mod hot;
@@ -33,6 +34,7 @@ use self::{
 pub use self::{
     change::{ApplyOptions, Change, Changed, policy_state},
     error::AgentError,
+    figures::{FiguresError, Stats, Table, Tables},
     glass::{Glass, break_glass},
     guard::{Guard, Setup},
     journal::Journal,

@@ -3,6 +3,7 @@
 mod audit;
 mod break_glass;
 mod doctor;
+mod figures;
 mod guard;
 mod keys;
 mod policy;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use self::{audit::*, break_glass::*, doctor::*, guard::*, keys::*, policy::*, run::*};
+pub use self::{audit::*, break_glass::*, doctor::*, figures::*, guard::*, keys::*, policy::*, run::*};
 use crate::{agent::Dirs, tier::Mode};
 
 /// Blocks unauthorised opens and execs of files in the kernel, and never claims more than it has proven.
@@ -67,8 +68,10 @@ pub enum Command {
     Status(JsonArgs),
     /// Judge what is in force: exit 0 healthy, 1 degraded or unhealthy, 2 misreporting
     Health(HealthArgs),
-    /// Print what is in force as metrics for Prometheus
-    Metrics,
+    /// Count what was decided: by hook, cgroup, rule, inode or path
+    Stats(StatsArgs),
+    /// Print what is in force as metrics for Prometheus, write them to a file, or answer requests for them
+    Metrics(MetricsArgs),
     /// Check, apply, compare and take back policies
     #[command(subcommand)]
     Policy(PolicyCommand),

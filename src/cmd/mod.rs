@@ -15,6 +15,7 @@ mod probe;
 mod reset;
 mod run;
 mod schema;
+mod stats;
 mod status;
 mod version;
 
@@ -48,7 +49,8 @@ pub fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Contract(args) => contract::run(*args),
         Command::Status(args) => status::status(*args, places),
         Command::Health(args) => status::health(*args, places),
-        Command::Metrics => metrics::run(places),
+        Command::Stats(args) => stats::run(args, places),
+        Command::Metrics(args) => metrics::run(args, places),
         Command::Policy(command) => policy::run(command, places),
         Command::Keys(command) => keys::run(command, places),
         Command::Detach(args) => detach::run(*args, places),

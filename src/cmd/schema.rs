@@ -7,9 +7,10 @@ use crate::{
 };
 
 /// Each by its name.
-const SCHEMAS: [(&str, &str); 3] = [
+const SCHEMAS: [(&str, &str); 4] = [
     ("doctor", include_str!("../../docs/schema/doctor.schema.json")),
     ("report", include_str!("../../docs/schema/report.schema.json")),
+    ("stats", include_str!("../../docs/schema/stats.schema.json")),
     ("status", include_str!("../../docs/schema/status.schema.json")),
 ];
 

@@ -14,6 +14,7 @@ mod proof;
 mod reader;
 mod seal;
 mod self_guard;
+mod sizes;
 
 use std::{io, path::PathBuf};
 
@@ -27,6 +28,7 @@ pub use self::{
     proof::{HookProof, Outcome, Prover},
     reader::{Counters, Reader},
     seal::Seals,
+    sizes::MapSize,
 };
 pub use crate::sys::bpf::Effort;
 use crate::{

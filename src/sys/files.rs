@@ -36,9 +36,30 @@ pub fn is_unfinished(name: &str) -> bool {
     name.ends_with(NEW)
 }
 
+/// Replaces a file for everybody to read, in a directory that may be somebody else's: what lies in the place of the new
+/// file is removed and never written to.
+pub fn publish(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(NEW);
+    let new = PathBuf::from(new);
+    remove(&new)?;
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&new)?;
+    let written = file
+        .set_permissions(Permissions::from_mode(0o644))
+        .and_then(|()| file.write_all(bytes))
+        .and_then(|()| file.sync_all());
+    written.and_then(|()| fs::rename(&new, path)).inspect_err(|_| {
+        // The first error is the one to report.
+        drop(fs::remove_file(&new));
+    })?;
+    sync_parent(path)
+}
+
 /// Makes what was done to the directory of `path` last.
 pub fn sync_parent(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+    let Some(parent) = path.parent() else { return Ok(()) };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    File::open(parent)?.sync_all()
 }
 
 /// Opens a regular file, and neither follows a link there nor waits at a pipe.

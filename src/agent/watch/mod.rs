@@ -16,6 +16,7 @@ use smol::{Async, Timer, future::FutureExt as _, stream::StreamExt as _};
 use super::{
     AgentError, Guard, Journal, Lines, Moment, Options, break_glass,
     change::moved_cgroups,
+    figures::Figures,
     guard::describe,
     hot::Hot,
     notify::Notify,
@@ -75,6 +76,7 @@ pub(super) struct Watch {
     maps: BTreeMap<String, u32>,
     lost: u64,
     repeats: Repeats,
+    figures: Figures,
     /// Whether nobody reads what is written.
     stuck: bool,
     proof_failed: Option<String>,
@@ -156,6 +158,7 @@ impl Watch {
             maps,
             lost,
             repeats: Repeats::new(options.repeat_window),
+            figures: Figures::new(),
             stuck: false,
             proof_failed: None,
             proof_at: Instant::now(),
@@ -212,6 +215,7 @@ impl Watch {
     }
 
     fn write(&mut self, event: &Event) -> Result<(), AgentError> {
+        self.figures.count(event);
         let line = self.lines.next(event);
         self.output.push(line).map_err(unwritten)
     }
@@ -405,8 +409,9 @@ impl Watch {
     /// Brings the state file up to date and reports a change of status. That the file cannot be written does not end the
     /// agent, which goes on to prove and to report; whoever reads the file finds it old.
     fn refresh(&mut self) -> Result<(), AgentError> {
-        let mut status = self.status()?;
         let now = uptime();
+        self.figures.keep(&self.run_dir, now);
+        let mut status = self.status()?;
         if self.last.as_ref() == Some(&status) && now < self.beat + BEAT {
             return Ok(());
         }
@@ -440,6 +445,7 @@ impl Watch {
     async fn stop(mut self) -> Result<(), AgentError> {
         self.drain_last().await?;
         self.tell_repeats(true)?;
+        self.figures.end(&self.run_dir, uptime());
         let generation = self.policy.0.held.map(|held| held.generation);
         let deed =
             Deed { from: generation, to: generation, ..Deed::new(What::RunStop, audit::Outcome::Done) };

@@ -43,7 +43,12 @@ impl Watch {
             hooks: self.hooks(),
             uncovered: self.uncovered(),
             policy: policy_state(&self.policy.0, self.policy.1.as_ref()),
-            events: EventState { submitted: counters.submitted, lost: counters.lost + self.unheard() },
+            events: EventState {
+                submitted: counters.submitted,
+                lost: counters.lost + self.unheard(),
+                lost_in_output: self.output.dropped(),
+            },
+            decisions: self.figures.decided(),
             break_glass: broken,
             agent: AgentState { running: true, pid: Some(std::process::id()), beat: None },
             sandbox: Some(self.sandbox.clone()),
@@ -75,7 +80,7 @@ impl Watch {
         }
         reasons.extend(self.moved.iter().cloned());
         reasons.extend(self.set_back.iter().chain(&self.unrecorded).cloned());
-        reasons.extend(self.unwritten.clone());
+        reasons.extend(self.unwritten.iter().chain(self.figures.unwritten()).cloned());
         if self.stuck {
             reasons.push(format!(
                 "nobody has read standard output for {} s: events stay in the kernel, and are lost when it has no room for them",

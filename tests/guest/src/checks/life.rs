@@ -211,7 +211,7 @@ fn metrics(ctx: &Ctx) -> Result<(), CheckError> {
         "aegisbpf_policy_rules 2".to_owned(),
         "aegisbpf_hook_attached{hook=\"file_open\"} 1".to_owned(),
         "aegisbpf_attach_state_info{state=\"full\"} 1".to_owned(),
-        format!("aegisbpf_mode_info{{mode=\"enforce\",tier=\"{}\"}} 1", tier(ctx)),
+        format!("aegisbpf_mode_info{{mode=\"enforce\",tier=\"{}\",reason=\"as-requested\"}} 1", tier(ctx)),
     ] {
         contains("metrics", &text, &format!("\n{line}\n"))?;
     }

@@ -74,6 +74,15 @@ pub enum Line {
     Note(String),
     /// What `doctor --report` wrote, for whoever runs the matrix to keep.
     Report(String),
+    /// What `aegisbpf metrics` said in a state that a check brought about, for whoever runs the matrix to keep.
+    Metrics {
+        /// The name of the state.
+        state: String,
+        /// When, in milliseconds since 1970.
+        at: u64,
+        /// The samples, one a line.
+        text: String,
+    },
     /// The row is over; the runner compares the numbers with the lines it has seen.
     Done {
         /// Checks that passed.
@@ -93,6 +102,7 @@ impl fmt::Display for Line {
             Self::Fail { id, detail } => write!(f, "@fail {id} {}", escape(detail)),
             Self::Note(text) => write!(f, "@note {}", escape(text)),
             Self::Report(text) => write!(f, "@report {}", escape(text)),
+            Self::Metrics { state, at, text } => write!(f, "@metrics {state} {at} {}", escape(text)),
             Self::Done { passed, failed } => write!(f, "@done {passed} {failed}"),
             Self::Exit(code) => write!(f, "@exit {code}"),
         }
@@ -112,6 +122,11 @@ impl Line {
             }
             "@note" => Some(Self::Note(unescape(rest))),
             "@report" => Some(Self::Report(unescape(rest))),
+            "@metrics" => {
+                let (state, rest) = rest.split_once(' ')?;
+                let (at, text) = rest.split_once(' ')?;
+                Some(Self::Metrics { state: state.to_owned(), at: at.parse().ok()?, text: unescape(text) })
+            }
             "@done" => {
                 let (passed, failed) = rest.split_once(' ')?;
                 Some(Self::Done { passed: passed.parse().ok()?, failed: failed.parse().ok()? })
@@ -157,6 +172,7 @@ mod tests {
             Line::Fail { id: "a.b".into(), detail: "want 1\ngot \\n\r\n\x1e".into() },
             Line::Note("two\nlines".into()),
             Line::Report("{\n  \"a\": 1\n}\n".into()),
+            Line::Metrics { state: "a".into(), at: 7, text: "b{c=\"\\\\\"} 1\nd 2".into() },
             Line::Done { passed: 3, failed: 1 },
             Line::Exit(-1),
         ];

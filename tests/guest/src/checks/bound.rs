@@ -81,10 +81,11 @@ const SECRET: &str = "/tmp/signed/secret";
 const NEIGHBOUR: &str = "/tmp/signed/neighbour";
 
 /// The commands that an operator has for a running agent and that end with 0.
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 16] = [
     &["status"],
     &["health", "--require", "enforce"],
     &["metrics"],
+    &["stats"],
     &["policy", "show"],
     &["policy", "history"],
     &["policy", "export"],

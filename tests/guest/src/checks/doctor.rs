@@ -36,7 +36,7 @@ pub(super) const TRACED: [Check; 3] = [
 ];
 
 /// A document is what the schema says that the agent itself prints.
-fn valid(name: &str, document: &Value) -> Result<(), CheckError> {
+pub(super) fn valid(name: &str, document: &Value) -> Result<(), CheckError> {
     let schema = json(&ends(&Cmd::new(AGENT).args(["schema", name]), 0)?.stdout)?;
     let mut compiler = boon::Compiler::new();
     let mut schemas = boon::Schemas::new();

@@ -1,6 +1,7 @@
 //! The checks, and which of them make up a row.
 
 mod agent;
+mod alerts;
 mod apparmor;
 mod boots;
 mod bound;
@@ -8,6 +9,7 @@ mod doctor;
 mod drill;
 mod enforce;
 mod failures;
+mod figures;
 mod filesystems;
 mod flood;
 mod glass;
@@ -101,6 +103,8 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
                 &ledger::CHECKS,
                 &glass::CHECKS,
                 &flood::KINDS,
+                &figures::CHECKS,
+                &alerts::CHECKS,
                 &signed::DRILLS,
                 &doctor::CHECKS,
             ]

@@ -9,6 +9,8 @@ use crate::reports;
 use crate::results::{self, Outcome as Checked, Results};
 use crate::rig::Rig;
 use crate::row::{Seen, Verdict, judge};
+use crate::rules;
+use crate::samples::{self, Samples};
 use crate::tally::Count;
 use anyhow::{Context as _, Result, bail};
 use guest::Line;
@@ -118,17 +120,21 @@ struct Found {
     drill: Option<Checked>,
     /// What doctor reports of the guest.
     report: Option<String>,
+    /// What the metrics said in each state that an alert is about.
+    samples: Option<samples::Row>,
 }
 
 /// Records a row as soon as it has ended: a matrix takes hours. What cannot be recorded has failed.
-fn kept(row: &str, Found { ways, failures, privileges, drill, report }: Found) -> Count {
+fn kept(row: &str, Found { ways, failures, privileges, drill, report, samples }: Found) -> Count {
     let ways = ways.map_or(Ok(()), |ways| Record::keep(row, ways));
     let failures = |()| failures.map_or(Ok(()), |failures| Results::keep(results::FAILURES, row, failures));
     let drill = |()| drill.map_or(Ok(()), |drill| Results::keep(results::DRILL, row, drill));
     let report = |()| report.map_or(Ok(()), |text| reports::keep(row, &text));
+    let samples = |()| samples.map_or(Ok(()), |samples| Samples::keep(row, samples));
     let privileges =
         |()| privileges.map_or(Ok(()), |privileges| Results::keep(results::PRIVILEGES, row, privileges));
-    let kept = ways.and_then(failures).and_then(privileges).and_then(drill).and_then(report);
+    let kept =
+        ways.and_then(failures).and_then(privileges).and_then(drill).and_then(report).and_then(samples);
     let Err(error) = kept else {
         return Count::default();
     };
@@ -147,7 +153,7 @@ fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<(Verdict, Found)> 
     let mut lines = Lines { rest: Vec::new(), lines: Vec::new() };
     let end = machine.run(options.limit, &mut |bytes| {
         for line in lines.take(bytes) {
-            if options.verbose && !matches!(line, Line::Report(_)) {
+            if options.verbose && !matches!(line, Line::Report(_) | Line::Metrics { .. }) {
                 println!("{}  {line}", ready.row.setup.name);
             }
         }
@@ -162,6 +168,9 @@ fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<(Verdict, Found)> 
             Line::Report(text) => Some(text.clone()),
             _ => None,
         });
+        if verdict.failed() == 0 {
+            found.samples = samples::Row::of(&kernel.release, &seen.lines, &rules::metrics()?);
+        }
     }
     if options.record && ready.row.chosen.is_empty() {
         found.ways = Outcome::of(&kernel.release, &ready.row.setup.lsm, &expected, &verdict)?;

@@ -27,6 +27,8 @@ mod reports;
 mod results;
 mod rig;
 mod row;
+mod rules;
+mod samples;
 mod single;
 mod tally;
 mod unit;

@@ -78,7 +78,8 @@ pub(crate) struct Args {
     verbose: bool,
     /// Record what became of the ways to a file, in docs/surface.json, of the checks that provoke a failure, in
     /// docs/failures.json, of taking away privileges, in docs/capabilities.json, of the drill of a taken-over agent, in
-    /// docs/drill.json, and what doctor reports, in docs/reports/; `./dev docs` then makes the documents of it. With
+    /// docs/drill.json, what doctor reports, in docs/reports/, and what the metrics say in the states that alerts are
+    /// about, in docs/metrics.json; `./dev docs` then makes the documents of it. With --check alerts. the metrics, with
     /// --check doctor. the reports alone
     #[arg(long, conflicts_with_all = ["one", "params"])]
     record: bool,

@@ -46,7 +46,7 @@ policy.\n\nExamples:\n  aegisbpf metrics --textfile /var/lib/prometheus/node-exp
 aegisbpf metrics --socket /run/aegisbpf-metrics.sock &\n  curl --unix-socket /run/aegisbpf-metrics.sock http://localhost/metrics"
 )]
 pub struct MetricsArgs {
-    /// Write them to this file, which is there as a whole at any time: for the textfile collector of node_exporter
+    /// Write them to this file, which is there as a whole at any time: for the textfile collector of `node_exporter`
     #[arg(long, value_name = "FILE", conflicts_with = "socket")]
     pub textfile: Option<PathBuf>,
     /// Answer `GET /metrics` on this Unix socket (mode 0660) until told to stop, reading anew for each request

@@ -33,32 +33,26 @@ impl Pins {
         let mut sizes = Vec::new();
         for path in list(&self.dir().join(MAPS))? {
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-            let known = pinned.bank.names().find(|known| *known == name);
-            let (filled, bytes) = match known {
+            sizes.push(match pinned.bank.names().find(|known| *known == name) {
                 Some(known) => of_rules(&pinned.bank, known)?,
-                None => {
-                    let map = bpf::open_pin(&path);
-                    let map = map.map_err(|source| EnforceError::Pin {
-                        path: path.clone(),
-                        action: "opened",
-                        source,
-                    })?;
-                    (None, memory(map.as_fd()))
-                }
-            };
-            sizes.push(MapSize { name: name.to_owned(), filled, bytes });
+                None => of_one(&path, name)?,
+            });
         }
         Ok(sizes)
     }
 }
 
+fn of_one(path: &Path, name: &str) -> Result<MapSize, EnforceError> {
+    let map = bpf::open_pin(path);
+    let map = map.map_err(|source| EnforceError::Pin { path: path.to_owned(), action: "opened", source })?;
+    Ok(MapSize { name: name.to_owned(), filled: None, bytes: memory(map.as_fd()) })
+}
+
 /// Of the policy in force, how full the map is; of all policies that the kernel holds, how much memory they take.
-#[expect(clippy::type_complexity, reason = "the two are named by what takes them")]
-fn of_rules(bank: &Bank, name: &'static str) -> Result<(Option<(u64, u64)>, Option<u64>), EnforceError> {
+fn of_rules(bank: &Bank, name: &'static str) -> Result<MapSize, EnforceError> {
     let outer = bank.outer(name)?;
     let failed = |source| map_error(name, "read", source);
-    let mut bytes = memory(outer);
-    let mut filled = Some((0, 0));
+    let mut size = MapSize { name: name.to_owned(), filled: Some((0, 0)), bytes: memory(outer) };
     for slot in 0..abi::SLOTS {
         let mut id = [0; 4];
         if !bpf::map_lookup(outer, &slot.to_ne_bytes(), &mut id).map_err(failed)? {
@@ -66,12 +60,12 @@ fn of_rules(bank: &Bank, name: &'static str) -> Result<(Option<(u64, u64)>, Opti
         }
         let map = bpf::map_by_id(u32::from_ne_bytes(id));
         let map = map.map_err(|source| map_error(name, super::BY_ID, source))?;
-        bytes = bytes.zip(memory(map.as_fd())).map(|(all, one)| all.saturating_add(one));
+        size.bytes = size.bytes.zip(memory(map.as_fd())).map(|(all, one)| all.saturating_add(one));
         if bank.used().first() == Some(&Some(slot)) {
-            filled = Some(fill_of(map.as_fd()).map_err(failed)?);
+            size.filled = Some(fill_of(map.as_fd()).map_err(failed)?);
         }
     }
-    Ok((filled, bytes))
+    Ok(size)
 }
 
 /// How much memory a map takes, in bytes; before v6.4 an estimate.

@@ -74,7 +74,8 @@ pub struct Rule {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Inode {
     device: String,
-    inode: u64,
+    #[serde(rename = "inode")]
+    number: u64,
     generation: u32,
 }
 
@@ -109,8 +110,8 @@ impl Rule {
 impl Inode {
     /// `None` in a tier that sees no inodes.
     pub(super) fn of(decision: &Decision) -> Option<Self> {
-        let (device, inode) = (decision.device.clone()?, decision.inode?);
-        Some(Self { device, inode, generation: decision.generation? })
+        let (device, number) = (decision.device.clone()?, decision.inode?);
+        Some(Self { device, number, generation: decision.generation? })
     }
 }
 
@@ -164,7 +165,7 @@ impl Display for Rule {
 
 impl Display for Inode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "device {}, inode {}, generation {}", plain(&self.device), self.inode, self.generation)
+        write!(f, "device {}, inode {}, generation {}", plain(&self.device), self.number, self.generation)
     }
 }
 
@@ -207,7 +208,9 @@ impl<K> Table<K> {
     #[must_use]
     pub fn top(mut self, rows: usize) -> Self {
         let rest = self.rows.split_off(rows.min(self.rows.len()));
-        rest.iter().for_each(|row| self.other += row.counts);
+        for row in rest {
+            self.other += row.counts;
+        }
         self
     }
 }

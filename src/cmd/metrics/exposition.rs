@@ -179,6 +179,11 @@ fn process(page: &mut Page, process: Option<&Process>) {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::Write as _,
+        process::{Command, Stdio},
+    };
+
     use super::*;
     use crate::state::{Decided, EventState, HookState, PolicyState};
 
@@ -262,6 +267,21 @@ mod tests {
             assert!(!text.contains(absent), "{absent} is in\n{text}");
         }
         assert!(text.ends_with('\n'));
+    }
+
+    /// By the tool of Prometheus, which `./dev` installs.
+    #[test]
+    fn prometheus_has_nothing_to_complain_of() {
+        let mut promtool = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("promtool, of the package prometheus");
+        promtool.stdin.take().expect("a pipe").write_all(text(&seen()).as_bytes()).expect("it reads");
+        let output = promtool.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub enum PolicyCommand {
     Verify(VerifyArgs),
     /// Ask the matcher in the kernel what it would decide, without any effect; exit 1 when it would deny
     Simulate(SimulateArgs),
+    /// From what was denied to the fewest lines that would allow it, and nothing else
+    Suggest(SuggestArgs),
 }
 
 /// What is accepted on purpose.
@@ -179,24 +181,44 @@ pub struct VerifyArgs {
 /// What to ask.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  aegisbpf policy simulate --path /etc/shadow --op read\n  aegisbpf policy simulate --path /usr/bin/gcc --op exec --cgroup /sys/fs/cgroup/user.slice --policy new.conf\n\nThe programs in the kernel answer, by the rules in force or by those of --policy. Nothing is opened,\nrun or changed. Where nothing is in force they are attached for the question alone."
+    after_help = "Examples:\n  aegisbpf policy simulate --path /etc/shadow --op read\n  aegisbpf policy simulate --path /usr/bin/gcc --op exec --cgroup /sys/fs/cgroup/user.slice --policy new.conf\n\nThe programs in the kernel answer, by the rules in force or by those of --policy. Nothing is opened,\nrun or changed. Where nothing is in force they are attached for the question alone.\n\n  aegisbpf policy simulate --events events.json --policy new.conf   what it would have decided of a log\n\nThere the record answers, with the rules' paths as they are on this host, where the events are of this host.\nWhat neither tells is counted as unknown, with the reason; a mount that shows a part of a tree elsewhere is\nnot followed. Exit 1 when something would be denied."
 )]
 pub struct SimulateArgs {
     /// The file
-    #[arg(long, value_name = "PATH")]
-    pub path: PathBuf,
+    #[arg(long, value_name = "PATH", required_unless_present = "events", requires = "op")]
+    pub path: Option<PathBuf>,
     /// The operation: read, write or exec
-    #[arg(long, value_name = "OP", value_parser = operation)]
-    pub op: Ops,
+    #[arg(long, value_name = "OP", value_parser = operation, requires = "path")]
+    pub op: Option<Ops>,
     /// Ask for a process in this cgroup [default: that of this process]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", requires = "path")]
     pub cgroup: Option<PathBuf>,
+    /// Ask about every decision in this file of events (JSON lines); `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["path", "allow_missing", "allow_critical"])]
+    pub events: Option<PathBuf>,
     /// Ask about this policy instead of the one in force
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// What is accepted on purpose.
     #[command(flatten)]
     pub accept: AcceptArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to start from.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  aegisbpf policy suggest --events events.json --policy policy.conf\n  aegisbpf policy suggest --events events.json --policy policy.conf | patch\n\nCgroups are exempted from which something was denied, and no others. A rule is weakened only where no cgroup can\nbe exempted: for processes of the root cgroup, and where more than eight would have to be. What it costs stands\nbeside each change. Nothing is written."
+)]
+pub struct SuggestArgs {
+    /// A file of events (JSON lines); `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub events: PathBuf,
+    /// The policy to change [default: the one that was applied last]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

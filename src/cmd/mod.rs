@@ -12,6 +12,7 @@ mod keys;
 mod metrics;
 mod policy;
 mod probe;
+mod recorded;
 mod reset;
 mod run;
 mod schema;
@@ -96,8 +97,13 @@ pub fn groups() -> impl Iterator<Item = &'static str> {
 
 /// Writes data to standard output.
 fn print(text: &str) -> Result<(), Failure> {
+    print_bytes(text.as_bytes())
+}
+
+/// Writes data that need not be text.
+fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let written = out.write_all(bytes).and_then(|()| out.flush());
     match written {
         // Whoever closed the pipe has read enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -1,6 +1,8 @@
 //! From bytes in the ring buffer to lines that people and machines read.
 
 mod decode;
+mod read;
+mod recorded;
 mod show;
 
 use std::{borrow::Cow, time::SystemTime};
@@ -9,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     decode::{Clock, boot_time, decode, likeness},
+    read::{BadLine, LINE_BYTES, Lines, Numbered, parse, unescape},
     show::{rfc3339, text_line},
 };
 use crate::{policy::Digest, tier::Mode};

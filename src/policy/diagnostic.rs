@@ -128,7 +128,7 @@ fn group<'a>(diagnostic: &'a Diagnostic, file_name: &'a str) -> Group<'a> {
 
 /// The text without anything that steers a terminal or hides: each such character becomes U+FFFD, so that columns
 /// stay. The renderer replaces most of them itself, but lets U+0080 to U+009F through, among them a terminal's CSI.
-fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     let hides = |c: char| c.is_control() && c != '\t' || is_invisible(c);
     text.chars().map(|c| if hides(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

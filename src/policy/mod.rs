@@ -8,6 +8,7 @@ mod code;
 pub mod critical;
 mod diagnostic;
 mod digest;
+mod edit;
 mod entries;
 mod fault;
 mod fix;
@@ -27,8 +28,9 @@ mod time;
 mod types;
 
 pub use code::{Code, Severity};
-pub use diagnostic::{Diagnostic, locate, render};
+pub use diagnostic::{Diagnostic, locate, render, visible};
 pub use digest::{Digest, NoDigest};
+pub use edit::{Edits, cgroup_entry};
 pub use host::HostPattern;
 pub use print::print;
 pub use suggest::nearest;

@@ -39,7 +39,7 @@ fn fits_version_1(policy: &Policy) -> bool {
 }
 
 /// Whether a path can stand on a line of version 1: printable UTF-8.
-fn is_line(path: &Path) -> bool {
+pub(super) fn is_line(path: &Path) -> bool {
     path.to_str().is_some_and(|text| !text.chars().any(char::is_control))
 }
 
@@ -120,7 +120,8 @@ fn heading(out: &mut String, section: &str) {
     let _ = write!(out, "\n[{section}]\n");
 }
 
-fn written(path: &Path, version_1: bool) -> Cow<'_, str> {
+/// A path as an entry.
+pub(super) fn written(path: &Path, version_1: bool) -> Cow<'_, str> {
     let bytes = path.as_os_str().as_bytes();
     match path.to_str() {
         // A line of version 1 is trimmed: a slash, which normalizing removes again, holds a space at the end.

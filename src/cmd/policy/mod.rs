@@ -3,9 +3,11 @@
 mod change;
 mod diff;
 mod lint;
+mod replayed;
 mod sign;
 mod simulate;
 mod stored;
+mod suggest;
 mod verify;
 
 use crate::{
@@ -28,5 +30,6 @@ pub(super) fn run(command: &PolicyCommand, places: &Places) -> Result<Exit, Fail
         PolicyCommand::Sign(args) => sign::sign(args),
         PolicyCommand::Verify(args) => verify::verify(args, places),
         PolicyCommand::Simulate(args) => simulate::simulate(args, places),
+        PolicyCommand::Suggest(args) => suggest::suggest(args, places),
     }
 }

@@ -1,4 +1,4 @@
-//! `aegisbpf policy simulate`: the programs in the kernel answer.
+//! `aegisbpf policy simulate`: the programs in the kernel answer; for what was recorded, [`super::replayed`] does.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -26,11 +26,20 @@ struct Report {
 
 /// Asks.
 pub(super) fn simulate(args: &SimulateArgs, places: &Places) -> Result<Exit, Failure> {
-    let failed = |error| Failure::new(Exit::Io, format!("{}: {error}", args.path.display()));
-    let file = fs::canonicalize(&args.path).map_err(failed)?;
+    match args {
+        SimulateArgs { events: Some(events), .. } => super::replayed::simulate(events, args, places),
+        SimulateArgs { path: Some(path), op: Some(op), .. } => ask(path, *op, args, places),
+        // The grammar of the command line has seen to it.
+        _ => Err(Failure::new(Exit::Usage, "there is nothing to ask about")
+            .hint("name --path and --op, or --events")),
+    }
+}
+
+fn ask(path: &Path, op: Ops, args: &SimulateArgs, places: &Places) -> Result<Exit, Failure> {
+    let failed = |error| Failure::new(Exit::Io, format!("{}: {error}", path.display()));
+    let file = fs::canonicalize(path).map_err(failed)?;
     let policy = args.policy.as_ref().map(|path| Source::read(path, false)).transpose()?;
-    let question =
-        Question { file: &file, op: args.op, policy: policy.as_ref(), accept: args.accept.accept() };
+    let question = Question { file: &file, op, policy: policy.as_ref(), accept: args.accept.accept() };
     let change = Change::begin(&places.dirs(), Duration::ZERO)?;
     if let Some(cgroup) = &args.cgroup {
         // This process asks for itself, and ends there.
@@ -48,7 +57,7 @@ pub(super) fn simulate(args: &SimulateArgs, places: &Places) -> Result<Exit, Fai
         print_json(&Report {
             schema_version: 1,
             path: file.display().to_string(),
-            operation: args.op,
+            operation: op,
             denied: answer.denied,
             rule: (answer.rule != 0).then_some(answer.rule),
             too_deep: answer.too_deep,
@@ -56,7 +65,7 @@ pub(super) fn simulate(args: &SimulateArgs, places: &Places) -> Result<Exit, Fai
         })?;
     } else {
         let verdict = if answer.denied { "denied" } else { "allowed" };
-        print(&format!("{verdict}: {} {}: {why}\n", args.op, file.display()))?;
+        print(&format!("{verdict}: {op} {}: {why}\n", file.display()))?;
     }
     Ok(if answer.denied { Exit::Negative } else { Exit::Done })
 }

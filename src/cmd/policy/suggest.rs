@@ -1,0 +1,326 @@
+//! `aegisbpf policy suggest`: from what was denied to the lines that would allow it, and nothing that was not.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use super::replayed::policy;
+use crate::{
+    agent::Source,
+    cli::{Places, SuggestArgs},
+    cmd::{
+        print, print_bytes, print_json,
+        recorded::{Judge, Policies, decision, each, look, program, roots, rule_text},
+    },
+    event::Line,
+    exit::{self, Exit, Failure},
+    plan::{self, By, Case, Change, Looked, Recorded, Seen, Suggested, Verdict},
+    policy::{self as language, CgroupRef, Digest, Edits, Ops, Policy, cgroup_entry, visible},
+};
+
+/// Bytes of what is told apart; what comes beyond is counted as left out.
+const ROOM: usize = 32 << 20;
+
+/// What a case takes beside its names.
+const OVERHEAD: usize = 512;
+
+/// So many lines of the table are shown, and the rest counted.
+const SHOWN: usize = 40;
+
+#[derive(Serialize)]
+struct Hit {
+    /// `null`: denied without a rule.
+    rule: Option<u32>,
+    text: String,
+    program: String,
+    cgroup: String,
+    decisions: u64,
+}
+
+#[derive(Serialize)]
+struct Advice {
+    /// The section that lines are added to.
+    section: Option<&'static str>,
+    add: Vec<String>,
+    remove: Vec<String>,
+    /// Recorded decisions that it would allow.
+    decisions: u64,
+    /// What it costs.
+    against: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Report {
+    schema_version: u32,
+    policy: PathBuf,
+    policy_sha256: Digest,
+    denied: u64,
+    allowed: u64,
+    unknown: u64,
+    /// Decisions that there was no room to look at.
+    left_out: u64,
+    /// Decisions that no line of a policy would allow.
+    left: u64,
+    bad_lines: u64,
+    hits: Vec<Hit>,
+    suggestions: Vec<Advice>,
+    diff: String,
+}
+
+/// What the events hold, alike ones together.
+#[derive(Default)]
+struct Cases {
+    found: HashMap<(Recorded, String, String), u64>,
+    used: usize,
+    left_out: u64,
+}
+
+impl Cases {
+    fn take(&mut self, line: &Line<'_>, policies: &mut Policies<'_>) {
+        let Some(decision) = decision(line) else { return };
+        let Some(asked) = decision.recorded(policies.matched(decision)) else { return };
+        let size = OVERHEAD
+            + [
+                &decision.path,
+                &*line.host,
+                program(decision),
+                decision.cgroup.as_deref().unwrap_or_default(),
+            ]
+            .iter()
+            .map(|text| 2 * text.len())
+            .sum::<usize>();
+        let key = (asked, line.host.clone().into_owned(), program(decision).to_owned());
+        if let Some(count) = self.found.get_mut(&key) {
+            *count = count.saturating_add(decision.count);
+        } else if self.used + size > ROOM {
+            self.left_out = self.left_out.saturating_add(decision.count);
+        } else {
+            self.used += size;
+            self.found.insert(key, decision.count);
+        }
+    }
+}
+
+/// Prints hits, suggestions and the change as a diff.
+pub(super) fn suggest(args: &SuggestArgs, places: &Places) -> Result<Exit, Failure> {
+    let source = policy(args.policy.as_deref(), places)?;
+    let mut policies = Policies::of(Some(&source), &places.state_dir);
+    let mut cases = Cases::default();
+    let bad_lines = each(&args.events, |line| cases.take(&line, &mut policies))?;
+    let (looked, roots) = (look(&source.policy), roots());
+    let judge = Judge::new(&source.policy, &looked, &roots);
+    let mut report = Report::new(&source, cases.left_out, bad_lines);
+    let mut denied = Vec::new();
+    let mut hits: BTreeMap<(u32, String, String), u64> = BTreeMap::new();
+    for ((asked, host, program), count) in cases.found {
+        match judge.judge(&host, &asked) {
+            Verdict::Denied(by) => {
+                let cgroup = asked
+                    .cgroup
+                    .as_deref()
+                    .map(|cgroup| language::escape(cgroup.as_os_str().as_encoded_bytes()));
+                let cgroup = cgroup.unwrap_or_else(|| format!("cgid:{}", asked.cgroup_id));
+                let hit = hits.entry((number(by), program, cgroup)).or_default();
+                *hit = hit.saturating_add(count);
+                report.denied = report.denied.saturating_add(count);
+                denied.push(Case { here: judge.is_here(&host), asked, count });
+            }
+            Verdict::Allowed(_) => report.allowed = report.allowed.saturating_add(count),
+            Verdict::Unknown(_) => report.unknown = report.unknown.saturating_add(count),
+        }
+    }
+    report.hits(&source, hits);
+    // The same answer for the same events, in whatever order they were found.
+    denied.sort_by(|a, b| {
+        (&a.asked.path, &a.asked.cgroup, a.count).cmp(&(&b.asked.path, &b.asked.cgroup, b.count))
+    });
+    let suggested = plan::suggest(&source.policy, &looked, &roots, &denied);
+    let edits = report.advise(&source, &suggested, &denied);
+    verify(&source, &edits, &roots, &denied, suggested.left)?;
+    let diff = edits.unified(&diff_name(args, &source), &source.text);
+    tell(args.json, report, &diff)
+}
+
+fn diff_name(args: &SuggestArgs, source: &Source) -> PathBuf {
+    let file = args.policy.as_deref().filter(|path| *path != Path::new("-"));
+    file.map_or_else(|| source.path.clone(), Path::to_owned)
+}
+
+fn tell(json: bool, mut report: Report, diff: &[u8]) -> Result<Exit, Failure> {
+    report.diff = String::from_utf8_lossy(diff).into_owned();
+    if json {
+        print_json(&report)?;
+        return Ok(Exit::Done);
+    }
+    print(&report.text())?;
+    if std::io::stdout().is_terminal() {
+        // A comment of the policy may hold anything.
+        let shown = report.diff.lines().map(|line| visible(line) + "\n");
+        print(&shown.collect::<String>())?;
+    } else {
+        print_bytes(diff)?;
+    }
+    if !diff.is_empty() {
+        exit::note("`policy suggest … | patch` changes the file; then sign and apply it");
+    }
+    Ok(Exit::Done)
+}
+
+/// Holds the changed text against the same events, so that nothing is promised which it does not keep.
+fn verify(
+    source: &Source,
+    edits: &Edits,
+    roots: &[PathBuf],
+    denied: &[Case],
+    left: u64,
+) -> Result<(), Failure> {
+    if edits.is_empty() {
+        return Ok(());
+    }
+    let changed = Source::parse(&source.path, &edits.apply(&source.text))?;
+    let looked: Vec<Looked> = look(&changed.policy);
+    let still = plan::suggest(&changed.policy, &looked, roots, denied);
+    if still.changes.is_empty() && still.left <= left {
+        return Ok(());
+    }
+    let why = format!(
+        "{}: a rule stands on several lines, and changing one of them is not enough",
+        source.path.display()
+    );
+    Err(Failure::new(Exit::Input, why).hint("`aegisbpf policy lint --fix FILE` writes each rule once"))
+}
+
+impl Report {
+    fn new(source: &Source, left_out: u64, bad_lines: u64) -> Self {
+        Self {
+            schema_version: 1,
+            policy: source.path.clone(),
+            policy_sha256: source.sha256,
+            denied: 0,
+            allowed: 0,
+            unknown: 0,
+            left_out,
+            left: 0,
+            bad_lines,
+            hits: Vec::new(),
+            suggestions: Vec::new(),
+            diff: String::new(),
+        }
+    }
+
+    fn hits(&mut self, source: &Source, hits: BTreeMap<(u32, String, String), u64>) {
+        let hits = hits.into_iter().map(|((id, program, cgroup), decisions)| {
+            let text = rule_text(source, id).map_or_else(|| "no rule".to_owned(), |rule| rule.text);
+            Hit { rule: (id != 0).then_some(id), text, program, cgroup, decisions }
+        });
+        self.hits = hits.collect();
+        self.hits.sort_by_key(|hit| std::cmp::Reverse(hit.decisions));
+    }
+
+    /// Puts each change into words and lines.
+    fn advise(&mut self, source: &Source, suggested: &Suggested, denied: &[Case]) -> Edits {
+        let policy = &source.policy;
+        let edits = suggested.edits(policy, &source.text);
+        for one in &suggested.changes {
+            let advice = match &one.change {
+                Change::Allow(cgroup) => {
+                    let add = cgroup_entry(policy, cgroup).into_iter().collect();
+                    let against = against_exempting(policy, cgroup, denied);
+                    let section = Some("allow_cgroup");
+                    Advice { section, add, remove: Vec::new(), decisions: one.decisions, against }
+                }
+                Change::Narrow { rule, left } => {
+                    let Some(found) = rule_text(source, *rule) else { continue };
+                    let add = edits.line(found.line).into_iter().collect();
+                    let against = against_weakening(policy, found.ops, *left);
+                    Advice { section: None, add, remove: vec![found.text], decisions: one.decisions, against }
+                }
+            };
+            self.suggestions.push(advice);
+        }
+        self.left = suggested.left;
+        edits
+    }
+
+    fn text(&self) -> String {
+        let mut lines = vec![format!(
+            "{} denies {} of these decisions, allows {}, and of {} it cannot be told",
+            self.policy.display(),
+            self.denied,
+            self.allowed,
+            self.unknown
+        )];
+        if self.left_out > 0 {
+            lines.push(format!(
+                "{} decisions were left out: there are too many different ones",
+                self.left_out
+            ));
+        }
+        if !self.hits.is_empty() {
+            lines.extend([String::new(), "   denied  rule, program, cgroup".to_owned()]);
+        }
+        for Hit { rule, text, program, cgroup, decisions } in self.hits.iter().take(SHOWN) {
+            let rule = rule.map_or_else(String::new, |rule| format!("{rule}: "));
+            lines.push(format!("{decisions:>9}  {rule}{text}  {program}  {cgroup}"));
+        }
+        if self.hits.len() > SHOWN {
+            lines.push(format!("{:>9}  more lines; --json has all", self.hits.len() - SHOWN));
+        }
+        for (number, one) in (1..).zip(&self.suggestions) {
+            lines.extend([String::new(), format!("{number}. allows {} of them:", one.decisions)]);
+            lines.extend(one.remove.iter().map(|line| format!("   remove  {line}")));
+            let section = one.section.map(|section| format!(" below [{section}]")).unwrap_or_default();
+            lines.extend(one.add.iter().map(|line| format!("   add     {line}{section}")));
+            lines.extend(one.against.iter().map(|line| format!("   but     {line}")));
+        }
+        if self.left > 0 {
+            let left = self.left;
+            lines.extend([String::new(), format!("{left} would be denied all the same: no rule decided, and the root cgroup cannot be exempted. Run that program in a cgroup of its own.")]);
+        }
+        if !self.suggestions.is_empty() {
+            lines.push(String::new());
+        }
+        lines.iter().map(|line| visible(line) + "\n").collect()
+    }
+}
+
+fn number(by: By) -> u32 {
+    if let By::Rule(rule) = by { rule } else { 0 }
+}
+
+fn against_exempting(policy: &Policy, cgroup: &CgroupRef, denied: &[Case]) -> Vec<String> {
+    let mut against =
+        vec![format!("every process there and below is exempt, from all {} rules", policy.rules())];
+    let is_it = |case: &&Case| match (cgroup, &case.asked.cgroup) {
+        (CgroupRef::Path(path), Some(cgroup)) => path.ends_with(cgroup.strip_prefix("/").unwrap_or(cgroup)),
+        _ => false,
+    };
+    if denied.iter().filter(is_it).any(|case| case.asked.seen == Seen::InContainer) {
+        against.push(
+            "it is a container's, and the next container has another: name one above it that stays"
+                .to_owned(),
+        );
+    }
+    if matches!(cgroup, CgroupRef::Id(_)) {
+        against.push("an id is that of this cgroup as long as it is there, and of another later".to_owned());
+    }
+    if policy.scope.iter().any(|entry| entry.cgroup == *cgroup) {
+        against.push(
+            "it stands below [scope_cgroup]: removing it there says the same, where others stay".to_owned(),
+        );
+    }
+    against
+}
+
+fn against_weakening(policy: &Policy, before: Ops, left: Ops) -> Vec<String> {
+    let mut against =
+        vec![format!("{} is then allowed to every process, not to these alone", before.without(left))];
+    if policy.version == 1 {
+        against.push("with version=2 the rule could still deny the other operations".to_owned());
+    }
+    against
+}

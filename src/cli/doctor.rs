@@ -64,12 +64,18 @@ fn check_or_group(name: &str) -> Result<&'static str, String> {
 /// What is to be explained.
 #[derive(Clone, Debug, Args)]
 #[command(
-    after_help = "Examples:\n  aegisbpf explain K002\n  aegisbpf explain SECCOMP_FILTER\n  aegisbpf explain file.exec"
+    after_help = "Examples:\n  aegisbpf explain K002\n  aegisbpf explain SECCOMP_FILTER\n  aegisbpf explain file.exec\n  aegisbpf explain events.json              the last decision in a log\n  aegisbpf explain events.json --seq 17\n  tail -n 1 events.json | aegisbpf explain - --policy policy.conf\n\nOf an event it says what happened, which rule decided and why, which exemptions were looked at, and the\nlines that would allow it."
 )]
 pub struct ExplainArgs {
-    /// The id, as another command printed it
-    #[arg(value_name = "ID")]
+    /// The id, as another command printed it; or an event: a JSON line, a file of them, or `-`
+    #[arg(value_name = "ID|EVENT")]
     pub topic: String,
+    /// The event with this number; of several the last [default: the last decision]
+    #[arg(long, value_name = "N")]
+    pub seq: Option<u64>,
+    /// The policy that decided [default: the one of its SHA-256, of those that were applied here]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

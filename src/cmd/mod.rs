@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+mod advice;
 mod audit;
 mod break_glass;
 mod contract;
@@ -13,6 +14,7 @@ mod metrics;
 mod policy;
 mod probe;
 mod recorded;
+mod remedy;
 mod reset;
 mod run;
 mod schema;
@@ -45,7 +47,7 @@ pub fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Run(args) => run::run(args, places),
         Command::Demo => demo::run(places),
         Command::Doctor(args) => doctor::run(args, places),
-        Command::Explain(args) => explain::run(args),
+        Command::Explain(args) => explain::run(args, places),
         Command::Probe(args) => probe::run(*args, places),
         Command::Contract(args) => contract::run(*args),
         Command::Status(args) => status::status(*args, places),

@@ -11,5 +11,5 @@ pub use self::{
     },
     rules::{Accept, DEEPEST_TREE, Found, Identity, PathIdentity, Place, RuleSet, RulesError, build},
     select::{Decision, OnDegraded, PassedOver, Reason, Refusal, Request, select},
-    suggest::{Case, Change, Suggested, Suggestion, suggest},
+    suggest::{Case, Change, Suggested, Suggestion, exemption, suggest, what_is_left},
 };

@@ -161,35 +161,26 @@ impl Draft<'_> {
         }
         let mut round = Vec::new();
         for (rule, cases) in by_rule {
-            let cgroups: BTreeSet<_> = cases.iter().map(|case| self.cgroup(&case.asked).map(Named)).collect();
+            let cgroups: BTreeSet<_> =
+                cases.iter().map(|case| self.exemption(&case.asked).map(Named)).collect();
             if cgroups.len() <= SPREAD && !cgroups.contains(&None) {
                 continue;
             }
-            let change = Change::Narrow { rule, left: self.left(rule, &cases) };
+            let change = Change::Narrow {
+                rule,
+                left: what_is_left(&self.policy, rule, cases.iter().map(|case| &case.asked)),
+            };
             let decisions = cases.iter().fold(0, |all: u64, case| all.saturating_add(case.count));
             round.push(Suggestion { change, decisions });
         }
         round
     }
 
-    /// What a rule keeps when it lets these pass.
-    fn left(&self, rule: u32, cases: &[&Case]) -> Ops {
-        let Policy { paths, trees, inodes, version, .. } = &self.policy;
-        let paths = paths.iter().chain(trees).map(|rule| (rule.id, rule.ops));
-        let mut all = paths.chain(inodes.iter().map(|rule| (rule.id, rule.ops)));
-        let ops = all.find(|(id, _)| *id == rule).map_or(Ops::NONE, |(_, ops)| ops);
-        // A move is refused whatever the rule denies, and version 1 has no operations.
-        if *version == 1 || cases.iter().any(|case| !case.asked.ops.intersects(ops)) {
-            return Ops::NONE;
-        }
-        cases.iter().fold(ops, |left, case| left.without(case.asked.ops))
-    }
-
     /// Cgroups that are to be exempt, those above others first.
     fn exempted(&self, denied: &[Denied<'_>]) -> Vec<Suggestion> {
         let mut counts: BTreeMap<Named, u64> = BTreeMap::new();
         for (case, _) in denied {
-            if let Some(cgroup) = self.cgroup(&case.asked) {
+            if let Some(cgroup) = self.exemption(&case.asked) {
                 let count = counts.entry(Named(cgroup)).or_default();
                 *count = count.saturating_add(case.count);
             }
@@ -205,15 +196,8 @@ impl Draft<'_> {
         round
     }
 
-    /// The entry that would exempt a process, and the fewest beside it. `None`: all would be exempt.
-    fn cgroup(&self, asked: &Recorded) -> Option<CgroupRef> {
-        let by_path = asked.cgroup.as_deref().map(|cgroup| {
-            let below = named(cgroup)?;
-            let path = CgroupRef::Path(self.roots.first()?.join(below));
-            cgroup_entry(&self.policy, &path).is_some().then_some(path)
-        });
-        let root = asked.cgroup.as_deref() == Some(Path::new("/")) || asked.cgroup_id <= ROOT_CGROUP;
-        by_path.flatten().or_else(|| (!root).then_some(CgroupRef::Id(asked.cgroup_id)))
+    fn exemption(&self, asked: &Recorded) -> Option<CgroupRef> {
+        exemption(&self.policy, self.roots, asked)
     }
 
     fn change(&mut self, change: &Change) {
@@ -242,6 +226,33 @@ impl Draft<'_> {
             self.policy.inodes.retain(|rule| rule.id != id);
         }
     }
+}
+
+/// What a rule keeps when it lets these pass.
+pub fn what_is_left<'a>(
+    policy: &Policy,
+    rule: u32,
+    asked: impl Iterator<Item = &'a Recorded> + Clone,
+) -> Ops {
+    let paths = policy.paths.iter().chain(&policy.trees).map(|rule| (rule.id, rule.ops));
+    let mut all = paths.chain(policy.inodes.iter().map(|rule| (rule.id, rule.ops)));
+    let ops = all.find(|(id, _)| *id == rule).map_or(Ops::NONE, |(_, ops)| ops);
+    // A move is refused whatever the rule denies, and version 1 has no operations.
+    if policy.version == 1 || asked.clone().any(|asked| !asked.ops.intersects(ops)) {
+        return Ops::NONE;
+    }
+    asked.fold(ops, |left, asked| left.without(asked.ops))
+}
+
+/// The entry that would exempt a process, and the fewest beside it; the first of `roots` is where cgroups are named.
+/// `None`: all would be exempt.
+pub fn exemption(policy: &Policy, roots: &[PathBuf], asked: &Recorded) -> Option<CgroupRef> {
+    let by_path = asked.cgroup.as_deref().and_then(|cgroup| {
+        let path = CgroupRef::Path(roots.first()?.join(named(cgroup)?));
+        cgroup_entry(policy, &path).is_some().then_some(path)
+    });
+    let root = asked.cgroup.as_deref() == Some(Path::new("/")) || asked.cgroup_id <= ROOT_CGROUP;
+    by_path.or_else(|| (!root).then_some(CgroupRef::Id(asked.cgroup_id)))
 }
 
 /// An entry, in the order in which what is above comes before what is below.

@@ -13,13 +13,14 @@ use crate::{
     agent::Source,
     cli::{Places, SuggestArgs},
     cmd::{
+        advice::Advice,
         print, print_bytes, print_json,
         recorded::{Judge, Policies, decision, each, look, program, roots, rule_text},
     },
     event::Line,
     exit::{self, Exit, Failure},
-    plan::{self, By, Case, Change, Looked, Recorded, Seen, Suggested, Verdict},
-    policy::{self as language, CgroupRef, Digest, Edits, Ops, Policy, cgroup_entry, visible},
+    plan::{self, By, Case, Change, Looked, Recorded, Suggested, Verdict},
+    policy::{self as language, Digest, Edits, visible},
 };
 
 /// Bytes of what is told apart; what comes beyond is counted as left out.
@@ -39,18 +40,6 @@ struct Hit {
     program: String,
     cgroup: String,
     decisions: u64,
-}
-
-#[derive(Serialize)]
-struct Advice {
-    /// The section that lines are added to.
-    section: Option<&'static str>,
-    add: Vec<String>,
-    remove: Vec<String>,
-    /// Recorded decisions that it would allow.
-    decisions: u64,
-    /// What it costs.
-    against: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -225,22 +214,16 @@ impl Report {
     fn advise(&mut self, source: &Source, suggested: &Suggested, denied: &[Case]) -> Edits {
         let policy = &source.policy;
         let edits = suggested.edits(policy, &source.text);
+        let of = || denied.iter().map(|case| &case.asked);
         for one in &suggested.changes {
             let advice = match &one.change {
-                Change::Allow(cgroup) => {
-                    let add = cgroup_entry(policy, cgroup).into_iter().collect();
-                    let against = against_exempting(policy, cgroup, denied);
-                    let section = Some("allow_cgroup");
-                    Advice { section, add, remove: Vec::new(), decisions: one.decisions, against }
-                }
+                Change::Allow(cgroup) => Some(Advice::exempt(policy, cgroup, one.decisions, of())),
                 Change::Narrow { rule, left } => {
-                    let Some(found) = rule_text(source, *rule) else { continue };
-                    let add = edits.line(found.line).into_iter().collect();
-                    let against = against_weakening(policy, found.ops, *left);
-                    Advice { section: None, add, remove: vec![found.text], decisions: one.decisions, against }
+                    let new = rule_text(source, *rule).and_then(|found| edits.line(found.line));
+                    Advice::weaken(source, *rule, *left, new, one.decisions)
                 }
             };
-            self.suggestions.push(advice);
+            self.suggestions.extend(advice);
         }
         self.left = suggested.left;
         edits
@@ -272,10 +255,7 @@ impl Report {
         }
         for (number, one) in (1..).zip(&self.suggestions) {
             lines.extend([String::new(), format!("{number}. allows {} of them:", one.decisions)]);
-            lines.extend(one.remove.iter().map(|line| format!("   remove  {line}")));
-            let section = one.section.map(|section| format!(" below [{section}]")).unwrap_or_default();
-            lines.extend(one.add.iter().map(|line| format!("   add     {line}{section}")));
-            lines.extend(one.against.iter().map(|line| format!("   but     {line}")));
+            lines.extend(one.lines());
         }
         if self.left > 0 {
             let left = self.left;
@@ -290,37 +270,4 @@ impl Report {
 
 fn number(by: By) -> u32 {
     if let By::Rule(rule) = by { rule } else { 0 }
-}
-
-fn against_exempting(policy: &Policy, cgroup: &CgroupRef, denied: &[Case]) -> Vec<String> {
-    let mut against =
-        vec![format!("every process there and below is exempt, from all {} rules", policy.rules())];
-    let is_it = |case: &&Case| match (cgroup, &case.asked.cgroup) {
-        (CgroupRef::Path(path), Some(cgroup)) => path.ends_with(cgroup.strip_prefix("/").unwrap_or(cgroup)),
-        _ => false,
-    };
-    if denied.iter().filter(is_it).any(|case| case.asked.seen == Seen::InContainer) {
-        against.push(
-            "it is a container's, and the next container has another: name one above it that stays"
-                .to_owned(),
-        );
-    }
-    if matches!(cgroup, CgroupRef::Id(_)) {
-        against.push("an id is that of this cgroup as long as it is there, and of another later".to_owned());
-    }
-    if policy.scope.iter().any(|entry| entry.cgroup == *cgroup) {
-        against.push(
-            "it stands below [scope_cgroup]: removing it there says the same, where others stay".to_owned(),
-        );
-    }
-    against
-}
-
-fn against_weakening(policy: &Policy, before: Ops, left: Ops) -> Vec<String> {
-    let mut against =
-        vec![format!("{} is then allowed to every process, not to these alone", before.without(left))];
-    if policy.version == 1 {
-        against.push("with version=2 the rule could still deny the other operations".to_owned());
-    }
-    against
 }

@@ -1,10 +1,15 @@
-//! `aegisbpf explain`: more about something that another command named. Needs no network, no agent and no privilege.
+//! `aegisbpf explain`: more about something that another command named, or about an event. Needs no network, no agent and
+//! no privilege; where the policies that were applied are for root to read, it says so.
+
+mod decision;
+mod event;
+mod other;
 
 use serde::Serialize;
 
 use super::doctor::{About, CHECKS};
 use crate::{
-    cli::ExplainArgs,
+    cli::{ExplainArgs, Places},
     exit::{Exit, Failure},
     kernel::Cause,
     policy::{Code, nearest},
@@ -22,15 +27,19 @@ struct Explanation {
 }
 
 /// Prints the explanation, or names what was probably meant.
-pub(super) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
+pub(super) fn run(args: &ExplainArgs, places: &Places) -> Result<Exit, Failure> {
     let Some(found) = explanation(&args.topic) else {
+        if let Some(input) = event::input(&args.topic) {
+            return event::run(&input, args, places);
+        }
         let ids = ids();
         let near = nearest(&args.topic, ids.iter().map(String::as_str).filter(|id| !id.is_empty()));
         let near = near.and_then(|near| explanation(near).map(|found| found.id));
         let failure = Failure::new(Exit::Usage, format!("nothing is called {}", args.topic.escape_debug()));
         return Err(failure.hint(match near {
             Some(near) => format!("did you mean {near}?"),
-            None => "`aegisbpf doctor`, `contract` and `policy lint` print the ids".to_owned(),
+            None => "`aegisbpf doctor`, `contract` and `policy lint` print the ids; an event is a JSON line, or a file of them"
+                .to_owned(),
         }));
     };
     if args.json {

@@ -64,8 +64,8 @@ pub enum Command {
     Probe(ProbeArgs),
     /// Print what each tier denies, observes and cannot do, and what happens in each failure
     Contract(ContractArgs),
-    /// Show what is in force
-    Status(JsonArgs),
+    /// Show what is in force, in one screen
+    Status(StatusArgs),
     /// Judge what is in force: exit 0 healthy, 1 degraded or unhealthy, 2 misreporting
     Health(HealthArgs),
     /// Count what was decided: by hook, cgroup, rule, inode or path
@@ -143,6 +143,26 @@ pub struct ContractArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// What `status` is to show.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct StatusArgs {
+    /// Show every hook
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// Show it again and again, at this interval [default: 2s]; Ctrl-C ends it
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "2s", value_parser = interval, conflicts_with = "json")]
+    pub watch: Option<std::time::Duration>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn interval(text: &str) -> Result<std::time::Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let shortest = std::time::Duration::from_millis(100);
+    if time < shortest { Err("the shortest is 100ms".to_owned()) } else { Ok(time) }
 }
 
 /// What `health` is to require.

@@ -26,7 +26,7 @@ const SHOWN: u64 = 10;
 /// So many policies of the store are kept in memory, the rest are said not to be at hand: a file can name any number.
 const POLICIES: usize = 16;
 
-/// Where policies say that cgroup v2 is mounted.
+/// Where cgroup v2 usually is.
 const USUAL_ROOT: &str = "/sys/fs/cgroup";
 
 /// Opens a file of events, `-` for standard input.
@@ -129,12 +129,10 @@ fn stored(store: &Store, sha256: &Digest) -> Result<Source, String> {
     Source::parse(Path::new("policy"), &text).map_err(|error| error.to_string())
 }
 
-/// Where cgroup v2 is mounted here, and where it usually is.
+/// Where policies say that cgroup v2 is mounted: they mean the same by the usual place wherever it is, so that comes first.
 pub(super) fn roots() -> Vec<PathBuf> {
-    let mut roots: Vec<PathBuf> = enforce::cgroup_root().into_iter().collect();
-    if roots.iter().all(|root| root != Path::new(USUAL_ROOT)) {
-        roots.push(PathBuf::from(USUAL_ROOT));
-    }
+    let mut roots = vec![PathBuf::from(USUAL_ROOT)];
+    roots.extend(enforce::cgroup_root().into_iter().filter(|root| root != Path::new(USUAL_ROOT)));
     roots
 }
 

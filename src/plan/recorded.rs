@@ -170,7 +170,7 @@ struct Rule {
 #[derive(Debug)]
 pub struct Matcher<'a> {
     policy: &'a Policy,
-    /// Where cgroup v2 is mounted, and where policies say that it is.
+    /// Where policies say that cgroup v2 is mounted.
     roots: &'a [PathBuf],
     names: Rules<PathBuf>,
     inodes: Rules<(Device, u64)>,
@@ -391,12 +391,12 @@ impl<'a> Matcher<'a> {
             (CgroupRef::Id(_), Some(cgroup)) if cgroup == Path::new("/") => Member::No,
             (CgroupRef::Id(_), _) | (CgroupRef::Path(_), None) => Member::Unknown,
             (CgroupRef::Path(path), Some(cgroup)) => {
-                let below = self.roots.iter().find_map(|root| path.strip_prefix(root).ok());
-                match below {
-                    Some(below) if cgroup.starts_with(Path::new("/").join(below)) => Member::Yes,
-                    Some(_) => Member::No,
-                    None => Member::Unknown,
-                }
+                let below = self.roots.iter().filter_map(|root| path.strip_prefix(root).ok());
+                let holds = |below: &Path| cgroup.starts_with(Path::new("/").join(below));
+                below
+                    .map(holds)
+                    .reduce(|one, other| one || other)
+                    .map_or(Member::Unknown, |in_it| if in_it { Member::Yes } else { Member::No })
             }
         }
     }

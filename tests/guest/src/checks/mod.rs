@@ -5,6 +5,7 @@ mod alerts;
 mod apparmor;
 mod boots;
 mod bound;
+mod diagnose;
 mod doctor;
 mod drill;
 mod enforce;
@@ -107,6 +108,7 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
                 &alerts::CHECKS,
                 &signed::DRILLS,
                 &doctor::CHECKS,
+                &diagnose::CHECKS,
             ]
             .concat(),
         ),

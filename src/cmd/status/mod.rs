@@ -1,15 +1,18 @@
 //! `aegisbpf status` and `aegisbpf health`: what is in force, from the agent's state file and from the kernel itself.
 
-use std::{collections::BTreeSet, sync::atomic::Ordering};
+mod text;
+mod watch;
+
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::SystemTime};
 
 use crate::{
     abi,
     agent::{self, AgentError},
-    cli::{HealthArgs, JsonArgs, Places},
+    cli::{HealthArgs, Places, StatusArgs},
     enforce::{EnforceError, Pinned, Pins},
     exit::{Exit, Failure},
     kernel::BootSwitches,
-    state::{AgentState, AttachState, BinaryState, Health, HookState, RunDir, Status},
+    state::{AgentState, AttachState, Health, HookState, RunDir, Status},
     store::Store,
     tier::{Hook, Mode, Need, TIERS},
 };
@@ -23,12 +26,15 @@ pub(super) struct Picture {
 }
 
 /// Prints everything.
-pub(super) fn status(args: JsonArgs, places: &Places) -> Result<Exit, Failure> {
-    let Picture { status, .. } = look(places);
+pub(super) fn status(args: StatusArgs, places: &Places) -> Result<Exit, Failure> {
+    if let Some(every) = args.watch {
+        return watch::watch(every, args.verbose, places);
+    }
+    let Picture { status, misreporting } = look(places);
     if args.json {
         super::print_json(&status)?;
     } else {
-        super::print(&text(&status))?;
+        super::print(&text::text(&status, misreporting, args.verbose, SystemTime::now()))?;
     }
     Ok(Exit::Done)
 }
@@ -237,51 +243,4 @@ fn note_pins(status: &mut Status, pinned: &Pinned, alive: bool) {
 
 fn reasons(status: &Status) -> String {
     if status.reasons.is_empty() { String::new() } else { format!(": {}", status.reasons.join("; ")) }
-}
-
-fn text(status: &Status) -> String {
-    let word = |value: Option<&str>| value.unwrap_or("none").to_owned();
-    let mut lines = vec![
-        format!("status     {}", status.status.word()),
-        format!("enforcing  {}", if status.enforcing { "yes" } else { "no" }),
-        format!("mode       {}", word(status.mode.map(Mode::name))),
-        format!("tier       {}", word(status.tier.as_deref())),
-        format!("attached   {}", status.attach_state.word()),
-    ];
-    for hook in &status.hooks {
-        let attached = if hook.attached { "attached" } else { "not attached" };
-        let proven =
-            hook.proven_at.as_ref().map_or_else(|| "not proven".to_owned(), |at| format!("proven {at}"));
-        lines.push(format!("hook       {} {attached}, {proven}", hook.name));
-    }
-    lines.extend(status.uncovered.iter().map(|claim| format!("uncovered  {claim}")));
-    if let Some(policy) = &status.policy {
-        let signed =
-            policy.signed_by.as_deref().map_or_else(|| "unsigned".to_owned(), |by| format!("signed by {by}"));
-        lines.push(format!(
-            "policy     {} rules, generation {}, {signed}, sha256 {}",
-            policy.rules, policy.generation, policy.sha256
-        ));
-        if let Some(end) = &policy.confirm_before {
-            lines.push(format!("           ends at {end} unless `aegisbpf policy confirm` comes first"));
-        }
-    }
-    lines.push(format!("events     {} submitted, {} lost", status.events.submitted, status.events.lost));
-    if status.break_glass {
-        lines.push("break-glass is on".to_owned());
-    }
-    let agent = status
-        .agent
-        .pid
-        .filter(|_| status.agent.running)
-        .map_or_else(|| "not running".to_owned(), |pid| format!("pid {pid}"));
-    lines.push(format!("agent      {agent}"));
-    let enrolled = status.guard.enrolled.iter();
-    lines.extend(enrolled.map(|binary| {
-        let BinaryState { device, inode, generation } = binary;
-        format!("guard      armed for the binary of device {device}, inode {inode}, generation {generation}")
-    }));
-    lines.extend(status.sandbox.iter().map(|sandbox| format!("sandbox    {sandbox}")));
-    lines.extend(status.reasons.iter().map(|reason| format!("reason     {reason}")));
-    lines.join("\n") + "\n"
 }

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use aegisbpf::policy::Digest;
 use serde_json::{Value, json};
 
 /// A directory with a policy, and what is asked there.
@@ -77,9 +78,7 @@ impl Desk {
     }
 
     fn sha256(&self) -> String {
-        use sha2::{Digest as _, Sha256};
-        let digest = Sha256::digest(fs::read(self.path("policy.conf")).expect("the policy"));
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        Digest::of(&fs::read(self.path("policy.conf")).expect("the policy")).to_string()
     }
 }
 

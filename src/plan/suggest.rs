@@ -110,7 +110,9 @@ pub fn suggest(policy: &Policy, looked: &[Looked], roots: &[PathBuf], cases: &[C
             let left = denied.iter().fold(0, |all: u64, (case, _)| all.saturating_add(case.count));
             return Suggested { changes: united(changes), left };
         }
-        round.iter().for_each(|one| draft.change(&one.change));
+        for one in &round {
+            draft.change(&one.change);
+        }
         changes.extend(round);
         rounds -= 1;
     }
@@ -187,8 +189,8 @@ impl Draft<'_> {
         }
         let mut round: Vec<Suggestion> = Vec::new();
         for (Named(cgroup), decisions) in counts {
-            // In their order, what is above comes before what is below.
-            match round.iter_mut().find(|one| is_above(&one.change, &cgroup)) {
+            // In their order, what is below follows what is above.
+            match round.last_mut().filter(|one| is_above(&one.change, &cgroup)) {
                 Some(above) => above.decisions = above.decisions.saturating_add(decisions),
                 None => round.push(Suggestion { change: Change::Allow(cgroup), decisions }),
             }
@@ -412,7 +414,7 @@ mod tests {
         (path(), ops(), cgroup, special, seen, 1_u64..90, proptest::bool::ANY, proptest::bool::ANY).prop_map(
             |(path, ops, cgroup, special, seen, cgroup_id, here, moves)| {
                 let Case { asked, count, .. } = case(path, ops, cgroup);
-                Case { asked: Recorded { special, seen, cgroup_id, moves, ..asked }, here, count }
+                Case { asked: Recorded { seen, cgroup_id, special, moves, ..asked }, here, count }
             },
         )
     }
@@ -428,7 +430,7 @@ mod tests {
                     let section = if old || path == "/a/b c" { "deny_path" } else { section };
                     if seen.insert((section, path)) {
                         let entry = if old { path.to_owned() } else { format!("\"{path}\" {ops}  # why") };
-                        text += &format!("[{section}]\n{entry}\n");
+                        text.extend(["[", section, "]\n", &entry, "\n"]);
                     }
                 }
                 text += if inode { "[deny_inode]\n8:1:42\n" } else { "" };

@@ -236,8 +236,8 @@ mod tests {
 
     #[test]
     fn far_changes_are_hunks_of_their_own() {
-        let text =
-            format!("version=2\n[deny_path]\n{}", (0..30).map(|i| format!("/{i}\n")).collect::<String>());
+        let rules: Vec<String> = (0..30).map(|number| format!("/{number}\n")).collect();
+        let text = format!("version=2\n[deny_path]\n{}", rules.concat());
         let mut edits = Edits::default();
         edits.narrow(text.as_bytes(), 4, Ops::NONE);
         edits.narrow(text.as_bytes(), 25, Ops::READ);

@@ -48,15 +48,12 @@ pub(super) fn trace(
             (found.as_ref().map(|rule| rule.line), found.as_ref().map(|rule| rule.text.clone()));
         trace.rule = Some(Rule { id: decision.rule, line, text });
     }
-    match text {
-        Ok(source) => {
-            trace.why.extend(found.iter().flat_map(|rule| reasons(rule, decision, &asked)));
-            by_text(&mut trace, line, source, &asked);
-        }
-        Err(_) => {
-            trace.why.extend(given.map(|given| by_other(line, given, &asked)));
-            trace.would_allow.extend(exempting(&Policy { version: 2, ..Policy::default() }, &asked));
-        }
+    if let Ok(source) = text {
+        trace.why.extend(found.iter().flat_map(|rule| reasons(rule, decision, &asked)));
+        by_text(&mut trace, line, source, &asked);
+    } else {
+        trace.why.extend(given.map(|given| by_other(line, given, &asked)));
+        trace.would_allow.extend(exempting(&Policy { version: 2, ..Policy::default() }, &asked));
     }
     trace.next = next(decision, &asked);
     trace
@@ -154,7 +151,7 @@ fn by_text(trace: &mut Trace, line: &Line<'_>, source: &Source, asked: &Recorded
     match policy.allow.len() {
         0 => trace.why.push("no cgroup is exempt: there is no [allow_cgroup]".to_owned()),
         all if all > EXEMPTIONS => {
-            trace.why.push(format!("{} more exemptions are not shown", all - EXEMPTIONS))
+            trace.why.push(format!("{} more exemptions are not shown", all - EXEMPTIONS));
         }
         _ => {}
     }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use serde::Serialize;
@@ -60,7 +60,7 @@ struct Why {
 #[derive(Serialize)]
 struct Report {
     schema_version: u32,
-    policy: PathBuf,
+    policy: String,
     policy_sha256: Digest,
     /// Events that hold a decision by a policy.
     events: u64,
@@ -155,7 +155,7 @@ impl Tally {
         by_program.sort_by(|a, b| b.counts.denied.cmp(&a.counts.denied).then(a.program.cmp(&b.program)));
         Report {
             schema_version: 1,
-            policy: source.path.clone(),
+            policy: source.path.display().to_string(),
             policy_sha256: source.sha256,
             events: self.events,
             counts: self.counts,
@@ -219,10 +219,7 @@ fn whys(counts: BTreeMap<String, u64>) -> Vec<Why> {
 fn text(report: &Report) -> String {
     let Counts { denied, allowed, unknown } = report.counts;
     let mut lines = vec![
-        format!(
-            "{} would deny {denied}, allow {allowed}, and of {unknown} it cannot be told",
-            report.policy.display()
-        ),
+        format!("{} would deny {denied}, allow {allowed}, and of {unknown} it cannot be told", report.policy),
         format!(
             "{} decisions in {} events; {} by the self-guard, {} other events, {} lines that are none",
             denied.saturating_add(allowed).saturating_add(unknown),

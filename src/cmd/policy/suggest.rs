@@ -45,7 +45,7 @@ struct Hit {
 #[derive(Serialize)]
 struct Report {
     schema_version: u32,
-    policy: PathBuf,
+    policy: String,
     policy_sha256: Digest,
     denied: u64,
     allowed: u64,
@@ -187,7 +187,7 @@ impl Report {
     fn new(source: &Source, left_out: u64, bad_lines: u64) -> Self {
         Self {
             schema_version: 1,
-            policy: source.path.clone(),
+            policy: source.path.display().to_string(),
             policy_sha256: source.sha256,
             denied: 0,
             allowed: 0,
@@ -232,10 +232,7 @@ impl Report {
     fn text(&self) -> String {
         let mut lines = vec![format!(
             "{} denies {} of these decisions, allows {}, and of {} it cannot be told",
-            self.policy.display(),
-            self.denied,
-            self.allowed,
-            self.unknown
+            self.policy, self.denied, self.allowed, self.unknown
         )];
         if self.left_out > 0 {
             lines.push(format!(

@@ -3,6 +3,7 @@
 mod audit;
 mod break_glass;
 mod doctor;
+mod event;
 mod figures;
 mod guard;
 mod keys;
@@ -13,7 +14,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use self::{audit::*, break_glass::*, doctor::*, figures::*, guard::*, keys::*, policy::*, run::*};
+pub use self::{
+    audit::*, break_glass::*, doctor::*, event::*, figures::*, guard::*, keys::*, policy::*, run::*,
+};
 use crate::{agent::Dirs, tier::Mode};
 
 /// Blocks unauthorised opens and execs of files in the kernel, and never claims more than it has proven.
@@ -81,6 +84,9 @@ pub enum Command {
     /// Show and check the log of what was done to the policy and to enforcement
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Check events that were written
+    #[command(subcommand)]
+    Event(EventCommand),
     /// Suspend every denial at once, and let them return
     #[command(subcommand)]
     BreakGlass(BreakGlassCommand),

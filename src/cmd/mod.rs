@@ -7,6 +7,7 @@ mod contract;
 mod demo;
 mod detach;
 mod doctor;
+mod event;
 mod explain;
 mod guard;
 mod keys;
@@ -58,6 +59,7 @@ pub fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Keys(command) => keys::run(command, places),
         Command::Detach(args) => detach::run(*args, places),
         Command::Guard(command) => guard::run(command, places),
+        Command::Event(command) => event::run(command),
         Command::BreakGlass(command) => break_glass::run(command, places),
         Command::Reset(args) => reset::run(*args, places),
         Command::Audit(command) => audit::run(*command, places),

@@ -9,6 +9,7 @@ use crate::{
 /// Each by its name.
 const SCHEMAS: [(&str, &str); 4] = [
     ("doctor", include_str!("../../docs/schema/doctor.schema.json")),
+    ("event", include_str!("../../docs/schema/event.schema.json")),
     ("report", include_str!("../../docs/schema/report.schema.json")),
     ("stats", include_str!("../../docs/schema/stats.schema.json")),
     ("status", include_str!("../../docs/schema/status.schema.json")),

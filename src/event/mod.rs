@@ -1,5 +1,6 @@
 //! From bytes in the ring buffer to lines that people and machines read.
 
+mod check;
 mod decode;
 mod read;
 mod recorded;
@@ -10,6 +11,7 @@ use std::{borrow::Cow, time::SystemTime};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    check::{POLICY, Unfit, check},
     decode::{Clock, boot_time, decode, likeness},
     read::{BadLine, LINE_BYTES, Lines, Numbered, parse, unescape},
     show::{rfc3339, text_line},
@@ -200,10 +202,12 @@ pub struct ProofResult {
 /// A loss.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Lost {
-    /// Events since the last such line.
+    /// Events since the last such line with this reason.
     pub events: u64,
-    /// Events since the maps were made.
+    /// Events since the maps were made (`kernel`), or since the agent started.
     pub total: u64,
+    /// Where there was no room: `kernel` (the ring buffer), `output` (standard output), `file` (of `--log-file`), `journal`.
+    pub reason: Cow<'static, str>,
 }
 
 impl Event {

@@ -6,10 +6,15 @@ use super::{Decision, Event, Line};
 
 /// One line, without the line feed.
 pub fn text_line(line: &Line<'_>) -> String {
-    let Line { time, tier, event, .. } = line;
+    format!("{} {}", line.time, statement(line))
+}
+
+/// What happened, for where the time stands beside it.
+pub(super) fn statement(line: &Line<'_>) -> String {
+    let Line { tier, event, .. } = line;
     match &**event {
-        Event::Deny(decision) => format!("{time} DENY {}", decision_text(decision)),
-        Event::WouldDeny(decision) => format!("{time} WOULD-DENY {}", decision_text(decision)),
+        Event::Deny(decision) => format!("DENY {}", decision_text(decision)),
+        Event::WouldDeny(decision) => format!("WOULD-DENY {}", decision_text(decision)),
         Event::StateChange(state) => {
             let reasons = if state.reasons.is_empty() {
                 String::new()
@@ -25,7 +30,7 @@ pub fn text_line(line: &Line<'_>) -> String {
                 format!(" uncovered={}", state.uncovered.join(","))
             };
             format!(
-                "{time} STATE {} {does} tier={tier} mode={mode} attach={attach}{uncovered}{reasons}",
+                "STATE {} {does} tier={tier} mode={mode} attach={attach}{uncovered}{reasons}",
                 state.status
             )
         }
@@ -35,13 +40,15 @@ pub fn text_line(line: &Line<'_>) -> String {
             let trial = if change.provisional { " until confirmed" } else { "" };
             let sha256 = change.sha256.map(|sha256| format!(" sha256={sha256}")).unwrap_or_default();
             let (now, before) = (number(change.generation), number(change.before));
-            format!("{time} POLICY {now}{trial} rules={}{sha256} before={before}", change.rules)
+            format!("POLICY {now}{trial} rules={}{sha256} before={before}", change.rules)
         }
         Event::Proof(proof) => {
             let word = if proof.proven { "proven" } else { "NOT PROVEN" };
-            format!("{time} PROOF {} {word}: {}", proof.hook, proof.detail)
+            format!("PROOF {} {word}: {}", proof.hook, proof.detail)
         }
-        Event::Lost(lost) => format!("{time} LOST {} events ({} in all)", lost.events, lost.total),
+        Event::Lost(lost) => {
+            format!("LOST {} events ({} in all): {}", lost.events, lost.total, lost.reason)
+        }
     }
 }
 

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     audit::{self, Deed, What},
     enforce::{Bank, Counters, Held, InForce, Outcome, Reader, Seals},
-    event::{Clock, Event, Lost, PolicyChange, ProofResult, StateChange, decode},
+    event::{Clock, Event, Lost, POLICY, PolicyChange, ProofResult, StateChange, decode},
     plan::Decision,
     state::{AgentState, BEAT, Health, RunDir, Status, uptime},
     store::{Record, Store},
@@ -44,9 +44,6 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// At the end, no more than a full ring buffer holds: those that still come belong to the next run.
 const LAST_BATCH: usize = 16 * 1024;
-
-/// Stands in the place of a hook where the policy itself is looked at.
-const POLICY: &str = "policy";
 
 /// Everything the loop needs.
 #[derive(Debug)]
@@ -74,7 +71,8 @@ pub(super) struct Watch {
     sandbox: String,
     /// Ids of the maps, where they are not pinned.
     maps: BTreeMap<String, u32>,
-    lost: u64,
+    /// How many events were told as lost, by what had no room for them.
+    lost: BTreeMap<&'static str, u64>,
     repeats: Repeats,
     figures: Figures,
     /// Whether nobody reads what is written.
@@ -136,7 +134,8 @@ impl Watch {
         seals.note(&guard.loaded.bank)?;
         let repeats = &guard.loaded.bank.control.repeats;
         // What dies with the agent before is said by this one.
-        let lost = made.counters.lost + repeats.forgotten.load(Ordering::Acquire);
+        let forgotten = repeats.forgotten.load(Ordering::Acquire);
+        let lost = BTreeMap::from([("kernel", made.counters.lost), ("agent", forgotten)]);
         Hot::begin(repeats);
         Ok(Self {
             lines: made.lines,
@@ -337,12 +336,7 @@ impl Watch {
         self.follow_clock();
         self.output.check().map_err(unwritten)?;
         self.stuck = self.output.is_stuck();
-        let total = self.guard.counters()?.lost + self.unheard();
-        if total > self.lost {
-            let events = total - self.lost;
-            self.lost = total;
-            self.write(&Event::Lost(Lost { events, total }))?;
-        }
+        self.tell_lost()?;
         self.drain(BATCH)?;
         self.tell_repeats(false)?;
         self.refresh()?;
@@ -352,10 +346,23 @@ impl Watch {
         Ok(())
     }
 
-    /// Events that the kernel handed over, and nobody will hear of.
-    fn unheard(&self) -> u64 {
-        let forgotten = &self.guard.loaded.bank.control.repeats.forgotten;
-        self.output.dropped() + forgotten.load(Ordering::Acquire)
+    /// Decisions that an agent had taken from the kernel and not told when it died.
+    fn forgotten(&self) -> u64 {
+        self.guard.loaded.bank.control.repeats.forgotten.load(Ordering::Acquire)
+    }
+
+    /// Tells how many events found no room since that was last told, and where.
+    fn tell_lost(&mut self) -> Result<(), AgentError> {
+        let kernel = ("kernel", self.guard.counters()?.lost);
+        for (reason, total) in [kernel, ("agent", self.forgotten()), ("output", self.output.dropped())] {
+            let told = self.lost.entry(reason).or_default();
+            let events = total.saturating_sub(*told);
+            *told = total;
+            if events > 0 {
+                self.write(&Event::Lost(Lost { events, total, reason: reason.into() }))?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether all that the loop is for was done of late. A turn of it that came to its end is not enough: proofs can

@@ -45,7 +45,7 @@ impl Watch {
             policy: policy_state(&self.policy.0, self.policy.1.as_ref()),
             events: EventState {
                 submitted: counters.submitted,
-                lost: counters.lost + self.unheard(),
+                lost: counters.lost + self.forgotten() + self.output.dropped(),
                 lost_in_output: self.output.dropped(),
             },
             decisions: self.figures.decided(),

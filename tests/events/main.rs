@@ -1,0 +1,12 @@
+//! What the agent writes, in each of its formats, against the schema of each.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
+mod native;
+mod samples;
+mod schema;

@@ -2,6 +2,9 @@
 
 mod check;
 mod decode;
+mod ecs;
+mod journal;
+mod ocsf;
 mod read;
 mod recorded;
 mod show;
@@ -13,6 +16,9 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     check::{POLICY, Unfit, check},
     decode::{Clock, boot_time, decode, likeness},
+    ecs::ecs,
+    journal::{MESSAGES, entry, message_id},
+    ocsf::ocsf,
     read::{BadLine, LINE_BYTES, Lines, Numbered, parse, unescape},
     show::{rfc3339, text_line},
 };

@@ -7,6 +7,8 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod catalog;
+mod formats;
 mod native;
 mod samples;
 mod schema;

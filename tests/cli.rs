@@ -63,6 +63,28 @@ fn a_sandbox_is_not_asked_for_and_left_out() {
 }
 
 #[test]
+fn where_events_go_is_asked_for_in_one_way() {
+    let file = ["run", "--log-file", "/nonexistent/events"];
+    refused(&["run", "--event-format", "ocsf"], 64, &["--log-format json"]);
+    refused(&["run", "--log-file-mode", "0640"], 64, &["--log-file"]);
+    refused(&["run", "--log-file-group", "root"], 64, &["--log-file"]);
+    refused(&[&file[..], &["--log-to", "journal"]].concat(), 64, &["--log-to both"]);
+    refused(
+        &[&file[..], &["--log-file-group", "no such group"]].concat(),
+        64,
+        &["no such group", "groupadd"],
+    );
+    for mode in ["0666", "0400", "4640", "0750", "rw", "640a", "-640"] {
+        refused(&[&file[..], &[&format!("--log-file-mode={mode}")]].concat(), 64, &["0664"]);
+    }
+    let json = ["run", "--log-to", "journal", "--log-format", "json", "--event-format", "ecs"];
+    refused(&json, 64, &["the journal"]);
+    // The last word counts, and the policy is not there.
+    let last = ["run", "--log-to", "journal", "--log-to", "stdout", "--policy", "/nonexistent/policy"];
+    refused(&last, 74, &["/nonexistent/policy"]);
+}
+
+#[test]
 fn help_and_version_are_no_errors() {
     for args in [&["--help"][..], &["run", "--help"], &["--version"]] {
         let output = aegisbpf(args);

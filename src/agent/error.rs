@@ -178,6 +178,18 @@ pub enum AgentError {
         #[source]
         source: io::Error,
     },
+    /// The file that events are to go to cannot be used.
+    #[error("{}: events cannot be written to it", .path.display())]
+    LogFile {
+        /// The file.
+        path: PathBuf,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no journal.
+    #[error("the journal cannot be reached")]
+    NoJournal(#[source] io::Error),
     /// The agent could not lock itself down.
     #[error("the agent could not lock itself down")]
     Confine(#[from] ConfineError),

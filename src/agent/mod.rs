@@ -12,14 +12,13 @@ mod live;
 mod lost;
 mod moment;
 mod notify;
-mod output;
-mod queue;
 mod repeat;
 mod replay;
 mod reset;
 mod resolve;
 mod self_guard;
 mod simulate;
+mod sinks;
 mod source;
 mod watch;
 
@@ -41,10 +40,10 @@ pub use self::{
     live::{Dirs, Live},
     lost::lost_run,
     moment::Moment,
-    output::{Lines, Talk},
     reset::{Ended, detach, reset},
     self_guard::{admit, guard_state},
     simulate::Question,
+    sinks::{Destination, Lines, LogFile, Output, Talk, group},
     source::{AgentDistrust, Source, beside, objection, read_bounded, read_signature},
 };
 use crate::{
@@ -97,7 +96,7 @@ pub struct Options {
 }
 
 /// Runs until a signal ends it. Enforcement stays; observation ends.
-pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentError> {
+pub fn run(options: &Options, file: &Source, output: &Output) -> Result<(), AgentError> {
     let dirs = &options.dirs;
     let run_dir = RunDir::at(&dirs.run);
     let unusable = |source| AgentError::Directory { path: dirs.run.clone(), source };
@@ -105,6 +104,7 @@ pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentErro
     run_dir.try_write().map_err(unusable)?;
     make_state_dir(&dirs.state)?;
     reach_without_privilege(dirs, &run_dir)?;
+    let opened = output.open()?;
     let mut change = Change::begin_run(dirs, PATIENCE)?;
     let lost_run = lost_run(&run_dir);
     if let Some(lost) = &lost_run {
@@ -127,14 +127,16 @@ pub fn run(options: &Options, file: &Source, talk: Talk) -> Result<(), AgentErro
     let (decision, guard) = change.told(deed, started)?;
     drop(change);
     let made = Made {
-        lines: Lines::new(talk, decision.tier.name),
+        lines: Lines::new(decision.tier.name),
+        opened,
         journal: Journal::of(dirs),
         notify,
         counters: guard.counters()?,
         lost_run,
     };
     let sandbox = if options.sandbox {
-        confine::lock_down(&[&dirs.run, &dirs.state], &|| guard.counters().is_ok())?
+        let logs = output.file().map(LogFile::directory);
+        confine::lock_down(&[&dirs.run, &dirs.state], logs, &|| guard.counters().is_ok())?
     } else {
         confine::NONE.to_owned()
     };

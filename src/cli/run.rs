@@ -68,9 +68,38 @@ pub struct RunArgs {
     /// number; 0s: tell each
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     pub repeat_window: std::time::Duration,
-    /// How events are written to standard output
+    /// Where events go.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Where events go, and how they are written.
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// How events are written to standard output or to a file
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+    /// Which JSON: of AegisBPF, of OCSF 1.8.0, or of ECS 9.0.0; the last two hold the first as well
+    #[arg(long, value_name = "FORMAT", default_value = "native")]
+    pub event_format: EventFormat,
+    /// Where events go. The journal gets a field for each key, `AEGISBPF_` and its name
+    #[arg(long, value_name = "WHERE", default_value = "stdout", overrides_with = "log_to")]
+    pub log_to: LogTo,
+    /// Append events to this file instead of standard output, and begin a new one at SIGUSR1
+    #[arg(long, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+    /// Mode of that file, within 0664
+    #[arg(long, value_name = "MODE", default_value = "0640", value_parser = log_mode, requires = "log_file")]
+    pub log_file_mode: u32,
+    /// Group of that file, by name or number
+    #[arg(long, value_name = "GROUP", requires = "log_file")]
+    pub log_file_group: Option<String>,
+}
+
+/// The agent reads and writes it; nobody executes it, and not everybody may write it.
+fn log_mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| mode & 0o600 == 0o600 && mode & !0o664 == 0);
+    mode.ok_or_else(|| "a mode from 0600 to 0664, in octal digits".to_owned())
 }
 
 impl RunArgs {
@@ -120,4 +149,26 @@ pub enum LogFormat {
     Text,
     /// A JSON object a line
     Json,
+}
+
+/// Which JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EventFormat {
+    /// `docs/schema/event.schema.json`
+    Native,
+    /// Open Cybersecurity Schema Framework
+    Ocsf,
+    /// Elastic Common Schema
+    Ecs,
+}
+
+/// Where events go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogTo {
+    /// Standard output
+    Stdout,
+    /// The journal of systemd
+    Journal,
+    /// Both
+    Both,
 }

@@ -16,10 +16,10 @@ use smol::{future::poll_once, stream::StreamExt as _};
 
 use super::doctor::{self, Verdict};
 use crate::{
-    agent::{Guard, Lines, Setup, Source, Talk},
+    agent::{Guard, Lines, Setup, Source},
     cli::Places,
     enforce::{self, Held, Reader},
-    event::{Clock, decode},
+    event::{Clock, decode, text_line},
     exit::{Exit, Failure},
     kernel::{Host, Kernel, LsmList, errno_name},
     plan::{self, Accept, OnDegraded, RuleSet},
@@ -235,7 +235,7 @@ fn read(path: &Path) -> String {
 
 /// Prints the events of this process and its children until each rule has been seen, or time is up.
 fn show_events(reader: &mut Reader, guard: &Guard, source: &Source) -> Result<usize, Failure> {
-    let mut lines = Lines::new(Talk::Text, guard.tier.name);
+    let mut lines = Lines::new(guard.tier.name);
     let start = Instant::now();
     let mut rules = Vec::new();
     while rules.len() < source.policy.rules() && start.elapsed() < EVENT_WAIT {
@@ -249,7 +249,7 @@ fn show_events(reader: &mut Reader, guard: &Guard, source: &Source) -> Result<us
             && !rules.contains(&rule)
         {
             rules.push(rule);
-            say(&format!("  {}", lines.next(&event)))?;
+            say(&format!("  {}", text_line(&lines.next(&event))))?;
         }
     }
     Ok(rules.len())

@@ -231,6 +231,18 @@ fn judge(error: &AgentError) -> (Exit, &'static str) {
         AgentError::Directory { .. } => {
             (Exit::Io, "name another directory with --run-dir, --state-dir or --config-dir")
         }
+        AgentError::LogFile { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => (
+            Exit::Privilege,
+            "the directory has to belong to the user that the agent runs as, who gives up every capability before \
+             anything is watched; a group that this process is no member of takes CAP_SETGID at the start",
+        ),
+        AgentError::LogFile { .. } => {
+            (Exit::Io, "name a regular file, or a name for one, in a directory that is there")
+        }
+        AgentError::NoJournal(_) => (
+            Exit::Io,
+            "start systemd-journald.socket, or leave out --log-to: events then go to standard output",
+        ),
         AgentError::Confine(_) => {
             (Exit::Unavailable, "this is a fault of the kernel's sandbox, not of the policy")
         }

@@ -1,9 +1,9 @@
 //! `aegisbpf run`
 
 use crate::{
-    agent::{self, AgentError, Moment, Options, Source, Talk},
+    agent::{self, AgentError, Destination, LogFile, Moment, Options, Output, Source, Talk},
     audit::{Deed, Outcome, What},
-    cli::{EnforceSignal, LogFormat, Places, RunArgs},
+    cli::{EnforceSignal, EventFormat, LogArgs, LogFormat, LogTo, Places, RunArgs},
     cmd,
     confine::{
         ConfineError,
@@ -18,6 +18,7 @@ use crate::{
 /// Runs the agent.
 pub(super) fn run(args: &RunArgs, places: &Places) -> Result<Exit, Failure> {
     refuse_signals(args)?;
+    let output = output(&args.log)?;
     privileges::begin(args.no_sandbox).map_err(unconfined)?;
     let boot = BootSwitches::current();
     if boot.off {
@@ -44,10 +45,6 @@ pub(super) fn run(args: &RunArgs, places: &Places) -> Result<Exit, Failure> {
     for remark in source.remarks.iter().chain(&moment.remark()) {
         exit::note(remark);
     }
-    let talk = match args.log_format {
-        LogFormat::Text => Talk::Text,
-        LogFormat::Json => Talk::Json,
-    };
     let run_dir = RunDir::at(&places.run_dir);
     if !run_dir.agent_alive()
         && let Some(lost) = agent::lost_run(&run_dir)
@@ -56,7 +53,7 @@ pub(super) fn run(args: &RunArgs, places: &Places) -> Result<Exit, Failure> {
     }
     // The policy may have come through one of them.
     privileges::close_descriptors().map_err(unconfined)?;
-    agent::run(&options(args, places, boot), &source, talk)?;
+    agent::run(&options(args, places, boot), &source, &output)?;
     Ok(Exit::Done)
 }
 
@@ -75,6 +72,50 @@ fn options(args: &RunArgs, places: &Places, boot: BootSwitches) -> Options {
         boot,
         dirs: places.dirs(),
     }
+}
+
+/// Where events go, and as what.
+fn output(args: &LogArgs) -> Result<Output, Failure> {
+    let usage = |what: &str, hint: &str| Err(Failure::new(Exit::Usage, what.to_owned()).hint(hint));
+    let talk = match (args.log_format, args.event_format) {
+        (LogFormat::Text, EventFormat::Native) => Talk::Text,
+        (LogFormat::Text, _) => {
+            return usage("events of that format are no text", "say --log-format json as well");
+        }
+        (LogFormat::Json, EventFormat::Native) => Talk::Json,
+        (LogFormat::Json, EventFormat::Ocsf) => Talk::Ocsf,
+        (LogFormat::Json, EventFormat::Ecs) => Talk::Ecs,
+    };
+    let lines = match (args.log_to, &args.log_file) {
+        (LogTo::Journal, Some(_)) => {
+            return usage(
+                "a file stands for standard output",
+                "say --log-to both for the file and the journal",
+            );
+        }
+        (LogTo::Journal, None) if args.event_format != EventFormat::Native => {
+            return usage(
+                "the journal has fields, and no format",
+                "leave out --event-format, or say --log-to both",
+            );
+        }
+        (LogTo::Journal, None) => None,
+        (_, Some(path)) => Some(Destination::File(LogFile {
+            path: path.clone(),
+            mode: args.log_file_mode,
+            group: args.log_file_group.as_deref().map(group).transpose()?,
+        })),
+        (_, None) => Some(Destination::Stdout),
+    };
+    Ok(Output { talk, lines, journal: args.log_to != LogTo::Stdout })
+}
+
+fn group(name: &str) -> Result<u32, Failure> {
+    let number = agent::group(name).map_err(|error| Failure::new(Exit::Io, error))?;
+    number.ok_or_else(|| {
+        let failure = Failure::new(Exit::Usage, format!("there is no group {}", name.escape_debug()));
+        failure.hint("`groupadd --system NAME` makes one; a number needs none")
+    })
 }
 
 fn unconfined(error: PrivilegeError) -> Failure {

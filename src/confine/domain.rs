@@ -28,6 +28,9 @@ pub(super) const OF_AGENT: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
     ReadFile | ReadDir | WriteFile | Truncate | MakeReg | RemoveFile | RemoveDir
 });
 
+/// In the directory of a file of events: beginning one, and taking back half a line. Nothing there is read or removed.
+pub(super) const OF_LOGS: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ WriteFile | Truncate | MakeReg });
+
 /// In the directory of the canaries: what hooks are asked about. One of the canaries is a program.
 pub(super) const OF_HELPER: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
     Execute | ReadFile | WriteFile | Truncate | MakeReg | MakeDir | MakeFifo | MakeSym | RemoveFile | RemoveDir
@@ -58,9 +61,9 @@ impl fmt::Display for Level {
     }
 }
 
-/// Nothing is left to this thread but `rights` in these directories: no other file can be opened, made, changed or
+/// Nothing is left to this thread but these rights in these directories: no other file can be opened, made, changed or
 /// executed, no socket bound or connected, and nobody outside signalled.
-pub(super) fn enter(directories: &[&Path], rights: BitFlags<AccessFs>) -> Result<Level, ConfineError> {
+pub(super) fn enter(directories: &[(&Path, BitFlags<AccessFs>)]) -> Result<Level, ConfineError> {
     let mut rules = Ruleset::default()
         // Best effort is right here: an older kernel's narrower domain is still narrower than none, and it is reported.
         .set_compatibility(CompatLevel::BestEffort)
@@ -68,8 +71,8 @@ pub(super) fn enter(directories: &[&Path], rights: BitFlags<AccessFs>) -> Result
         .handle_access(AccessNet::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?
         .create()?;
-    for path in directories.iter().filter(|path| path.is_dir()) {
-        rules = rules.add_rule(PathBeneath::new(PathFd::new(path)?, rights))?;
+    for (path, rights) in directories.iter().filter(|(path, _)| path.is_dir()) {
+        rules = rules.add_rule(PathBeneath::new(PathFd::new(path)?, *rights))?;
     }
     Ok(match rules.restrict_self()?.landlock {
         LandlockStatus::Available { effective_abi, .. } => Level::Of(effective_abi),
@@ -96,6 +99,7 @@ mod tests {
         assert!(
             made.contains(AccessFs::Execute | AccessFs::MakeDir | AccessFs::MakeSym | AccessFs::MakeBlock)
         );
+        assert!(!OF_LOGS.intersects(AccessFs::ReadFile | AccessFs::RemoveFile | made));
         assert!(!OF_HELPER.contains(AccessFs::MakeBlock) && !OF_HELPER.contains(AccessFs::MakeChar));
     }
 }

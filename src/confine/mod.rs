@@ -35,11 +35,18 @@ pub enum ConfineError {
 }
 
 /// Closes the file system and the network, gives up the capabilities, and says what was achieved, for `status`. Comes
-/// before any thread is made: a Landlock domain binds the thread that makes it and those that come from it. `read` tells
-/// whether the kernel's maps can still be read. [`filter_calls`] comes after the threads.
-pub fn lock_down(ours: &[&Path], read: &dyn Fn() -> bool) -> Result<String, ConfineError> {
+/// before any thread is made: a Landlock domain binds the thread that makes it and those that come from it. In `logs` a
+/// file of events is begun anew. `read` tells whether the kernel's maps can still be read. [`filter_calls`] comes after
+/// the threads.
+pub fn lock_down(
+    ours: &[&Path],
+    logs: Option<&Path>,
+    read: &dyn Fn() -> bool,
+) -> Result<String, ConfineError> {
     rustix::thread::set_no_new_privs(true).map_err(|errno| ConfineError::NoNewPrivs(errno.into()))?;
-    let domain = domain::enter(ours, domain::OF_AGENT)?;
+    let ours = ours.iter().map(|path| (*path, domain::OF_AGENT));
+    let left: Vec<_> = ours.chain(logs.map(|path| (path, domain::OF_LOGS))).collect();
+    let domain = domain::enter(&left)?;
     let capabilities = privileges::give_up(read)?;
     Ok(format!("no_new_privs, {capabilities}, {domain}, seccomp allowlist"))
 }
@@ -47,7 +54,7 @@ pub fn lock_down(ours: &[&Path], read: &dyn Fn() -> bool) -> Result<String, Conf
 /// The sandbox of the helper that handles the canaries: nothing that it does there takes a privilege. What it works with
 /// is opened in between: it takes calls that its work does not.
 pub fn lock_helper(directory: &Path, open: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
-    domain::enter(&[directory], domain::OF_HELPER).map_err(io::Error::other)?;
+    domain::enter(&[(directory, domain::OF_HELPER)]).map_err(io::Error::other)?;
     privileges::give_up(&|| true).map_err(io::Error::other)?;
     open()?;
     calls::filter_helper().map_err(io::Error::other)

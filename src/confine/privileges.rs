@@ -5,11 +5,11 @@ use std::{fmt, io};
 use rustix::{
     fs::Mode,
     param::page_size,
-    process::{DumpableBehavior, set_dumpable_behavior, umask},
+    process::{DumpableBehavior, Gid, getegid, getgroups, set_dumpable_behavior, umask},
     thread::{
         CapabilitiesSecureBits as SecureBits, CapabilitySet, CapabilitySets, capabilities,
         capability_is_in_bounding_set, clear_ambient_capability_set, remove_capability_from_bounding_set,
-        set_capabilities, set_capabilities_secure_bits,
+        set_capabilities, set_capabilities_secure_bits, set_thread_groups,
     },
 };
 
@@ -117,6 +117,18 @@ pub fn without<T>(act: impl FnOnce() -> T) -> Result<T, PrivilegeError> {
     Ok(done)
 }
 
+/// Makes this thread and those that come from it members of a group, where they are not: what they make may belong to it
+/// later, when they have no capability.
+pub fn join(group: u32) -> io::Result<()> {
+    let group = Gid::from_raw(group);
+    let mut groups = getgroups()?;
+    if getegid() == group || groups.contains(&group) {
+        return Ok(());
+    }
+    groups.push(group);
+    Ok(set_thread_groups(&groups)?)
+}
+
 /// Gives up every capability for good, but for the one without which `read` does not work on the kernel at hand: found out
 /// by trying. Binds this thread and those that come from it, so it comes before any other is made.
 pub fn give_up(read: &dyn Fn() -> bool) -> Result<Left, PrivilegeError> {
@@ -205,6 +217,16 @@ mod tests {
         let (before, during, after) = alone(|| (now(), without(now).unwrap(), now()));
         assert_eq!(during.effective, CapabilitySet::empty());
         assert_eq!(before, after);
+    }
+
+    #[test]
+    fn a_group_is_joined_once() {
+        let numbers = || getgroups().unwrap().iter().map(|group| group.as_raw()).collect::<Vec<_>>();
+        let may = capabilities(None).unwrap().effective.contains(CapabilitySet::SETGID);
+        let (joined, groups) = alone(|| (join(54321).and_then(|()| join(54321)), numbers()));
+        assert_eq!(joined.is_ok(), may);
+        assert_eq!(groups.iter().filter(|group| **group == 54321).count(), usize::from(may));
+        assert!(!numbers().contains(&54321), "of another thread");
     }
 
     #[test]

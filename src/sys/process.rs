@@ -98,9 +98,10 @@ fn serve(
     let mut channel = unsafe {
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
-        // Terminal signals are for the agent: this one lives and dies with it.
+        // Signals of a terminal, and of who moves logs away, are for the agent: this one lives and dies with it.
         libc::signal(libc::SIGINT, libc::SIG_IGN);
         libc::signal(libc::SIGTERM, libc::SIG_IGN);
+        libc::signal(libc::SIGUSR1, libc::SIG_IGN);
         if libc::getppid() != parent {
             libc::_exit(0);
         }

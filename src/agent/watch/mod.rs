@@ -4,7 +4,6 @@ mod picture;
 
 use std::{
     collections::BTreeMap,
-    io::{self, IsTerminal as _},
     os::fd::{AsFd as _, OwnedFd},
     sync::atomic::Ordering,
     time::{Duration, Instant},
@@ -20,8 +19,8 @@ use super::{
     guard::describe,
     hot::Hot,
     notify::Notify,
-    queue::Queue,
     repeat::{Repeats, Told},
+    sinks::{Opened, Sinks},
 };
 use crate::{
     audit::{self, Deed, What},
@@ -51,8 +50,7 @@ pub(super) struct Watch {
     guard: Guard,
     reader: Reader,
     ready: Async<OwnedFd>,
-    lines: Lines,
-    output: Queue,
+    output: Sinks,
     journal: Journal,
     /// Why the last entry could not be written.
     unrecorded: Option<String>,
@@ -75,8 +73,6 @@ pub(super) struct Watch {
     lost: BTreeMap<&'static str, u64>,
     repeats: Repeats,
     figures: Figures,
-    /// Whether nobody reads what is written.
-    stuck: bool,
     proof_failed: Option<String>,
     /// When hooks and policies were last looked at.
     proof_at: Instant,
@@ -98,6 +94,8 @@ pub(super) struct Watch {
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) lines: Lines,
+    /// Where events are to go.
+    pub(super) opened: Opened,
     pub(super) journal: Journal,
     pub(super) notify: Notify,
     /// The first look at the counters reads how many processors there can be, and keeps that.
@@ -137,9 +135,11 @@ impl Watch {
         let forgotten = repeats.forgotten.load(Ordering::Acquire);
         let lost = BTreeMap::from([("kernel", made.counters.lost), ("agent", forgotten)]);
         Hot::begin(repeats);
+        let output = Sinks::start(made.opened, made.lines)
+            .map_err(|source| AgentError::Loop { action: "start to write", source })?;
         Ok(Self {
-            lines: made.lines,
-            output: Queue::start().map_err(|source| AgentError::Loop { action: "start to write", source })?,
+            hangup_ends: output.is_to_terminal(),
+            output,
             journal: made.journal,
             unrecorded: None,
             lost_run: made.lost_run,
@@ -158,16 +158,14 @@ impl Watch {
             lost,
             repeats: Repeats::new(options.repeat_window),
             figures: Figures::new(),
-            stuck: false,
             proof_failed: None,
             proof_at: Instant::now(),
             seals,
             last: None,
             beat: Duration::ZERO,
             unwritten: None,
-            signals: Signals::new([Signal::Term, Signal::Int, Signal::Hup])
+            signals: Signals::new([Signal::Term, Signal::Int, Signal::Hup, Signal::Usr1])
                 .map_err(|source| AgentError::Loop { action: "watch for signals", source })?,
-            hangup_ends: io::stdout().is_terminal(),
             ticks: Timer::interval(TICK),
             proofs: Timer::interval(options.proof_interval),
         })
@@ -199,6 +197,7 @@ impl Watch {
                 loop {
                     match self.signals.next().await {
                         Some(Ok(Signal::Hup)) if !self.hangup_ends => {}
+                        Some(Ok(Signal::Usr1)) => self.output.reopen(),
                         _ => return Wake::Stop,
                     }
                 }
@@ -215,8 +214,7 @@ impl Watch {
 
     fn write(&mut self, event: &Event) -> Result<(), AgentError> {
         self.figures.count(event);
-        let line = self.lines.next(event);
-        self.output.push(line).map_err(unwritten)
+        self.output.tell(event)
     }
 
     /// Hands on what the kernel has, as far as there is room for it. Returns how much that was.
@@ -334,8 +332,7 @@ impl Watch {
         self.follow_policy()?;
         self.follow_break_glass();
         self.follow_clock();
-        self.output.check().map_err(unwritten)?;
-        self.stuck = self.output.is_stuck();
+        self.output.look()?;
         self.tell_lost()?;
         self.drain(BATCH)?;
         self.tell_repeats(false)?;
@@ -354,7 +351,9 @@ impl Watch {
     /// Tells how many events found no room since that was last told, and where.
     fn tell_lost(&mut self) -> Result<(), AgentError> {
         let kernel = ("kernel", self.guard.counters()?.lost);
-        for (reason, total) in [kernel, ("agent", self.forgotten()), ("output", self.output.dropped())] {
+        let agent = ("agent", self.forgotten());
+        let totals: Vec<_> = [kernel, agent].into_iter().chain(self.output.lost()).collect();
+        for (reason, total) in totals {
             let told = self.lost.entry(reason).or_default();
             let events = total.saturating_sub(*told);
             *told = total;
@@ -481,15 +480,11 @@ impl Watch {
             uncovered: status.uncovered,
             reasons: status.reasons,
         }))?;
-        self.output.finish().await.map_err(unwritten)
+        self.output.finish().await
     }
 }
 
 /// A record as an event, with the policy that its generation names.
 fn decoded(record: &[u8], clock: Clock, bank: &Bank) -> Option<Event> {
     decode(record, clock, |generation| bank.sha256_of(generation).map(|sha256| sha256.to_string()))
-}
-
-fn unwritten(source: io::Error) -> AgentError {
-    AgentError::Loop { action: "write to standard output", source }
 }

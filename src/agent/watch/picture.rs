@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    super::{AgentError, break_glass, change::policy_state, guard_state, queue::PATIENCE},
+    super::{AgentError, break_glass, change::policy_state, guard_state},
     Watch,
 };
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
 impl Watch {
     pub(super) fn status(&self) -> Result<Status, AgentError> {
         let counters = self.guard.counters()?;
+        let in_output = self.output.lost().map(|(_, lost)| lost).sum::<u64>();
         let broken = break_glass(&self.options.dirs.config);
         let mut reasons = self.short_of(broken);
         let degraded = !reasons.is_empty();
@@ -45,8 +46,8 @@ impl Watch {
             policy: policy_state(&self.policy.0, self.policy.1.as_ref()),
             events: EventState {
                 submitted: counters.submitted,
-                lost: counters.lost + self.forgotten() + self.output.dropped(),
-                lost_in_output: self.output.dropped(),
+                lost: counters.lost + self.forgotten() + in_output,
+                lost_in_output: in_output,
             },
             decisions: self.figures.decided(),
             break_glass: broken,
@@ -81,12 +82,7 @@ impl Watch {
         reasons.extend(self.moved.iter().cloned());
         reasons.extend(self.set_back.iter().chain(&self.unrecorded).cloned());
         reasons.extend(self.unwritten.iter().chain(self.figures.unwritten()).cloned());
-        if self.stuck {
-            reasons.push(format!(
-                "nobody has read standard output for {} s: events stay in the kernel, and are lost when it has no room for them",
-                PATIENCE.as_secs()
-            ));
-        }
+        reasons.extend(self.output.reasons());
         reasons
     }
 

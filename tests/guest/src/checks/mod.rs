@@ -9,6 +9,7 @@ mod diagnose;
 mod doctor;
 mod drill;
 mod enforce;
+mod events;
 mod failures;
 mod figures;
 mod filesystems;
@@ -109,6 +110,7 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
                 &signed::DRILLS,
                 &doctor::CHECKS,
                 &diagnose::CHECKS,
+                &events::CHECKS,
             ]
             .concat(),
         ),

@@ -2,6 +2,7 @@
 //! there, and what happens to a service.
 
 mod confined;
+mod journal;
 mod service;
 mod supervised;
 
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 /// In a row whose init is systemd.
 pub(super) fn checks() -> Vec<Check> {
-    [CHECKS.as_slice(), &supervised::CHECKS, &confined::CHECKS].concat()
+    [CHECKS.as_slice(), &supervised::CHECKS, &confined::CHECKS, &journal::CHECKS].concat()
 }
 
 const CHECKS: [Check; 8] = [

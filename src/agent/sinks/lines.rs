@@ -3,7 +3,7 @@
 use std::{borrow::Cow, time::SystemTime};
 
 use crate::{
-    event::{Event, Line, SCHEMA_VERSION, rfc3339, text_line},
+    event::{Event, Line, SCHEMA_VERSION, ecs, ocsf, rfc3339, text_line},
     kernel::Host,
 };
 
@@ -14,12 +14,27 @@ pub enum Talk {
     Text,
     /// A JSON object a line.
     Json,
+    /// The same, as OCSF has it.
+    Ocsf,
+    /// The same, as ECS has it.
+    Ecs,
+}
+
+impl Talk {
+    /// A line as it is written, without its line feed.
+    pub(super) fn text(self, line: &Line<'_>) -> String {
+        match self {
+            Self::Text => text_line(line),
+            Self::Json => serde_json::to_string(line).unwrap_or_default(),
+            Self::Ocsf => ocsf(line).to_string(),
+            Self::Ecs => ecs(line).to_string(),
+        }
+    }
 }
 
 /// Makes lines.
 #[derive(Debug)]
 pub struct Lines {
-    talk: Talk,
     host: Host,
     tier: &'static str,
     seq: u64,
@@ -27,14 +42,14 @@ pub struct Lines {
 
 impl Lines {
     /// For events of this tier.
-    pub fn new(talk: Talk, tier: &'static str) -> Self {
-        Self { talk, host: Host::current(), tier, seq: 0 }
+    pub fn new(tier: &'static str) -> Self {
+        Self { host: Host::current(), tier, seq: 0 }
     }
 
-    /// The next line, without its line feed.
-    pub fn next(&mut self, event: &Event) -> String {
+    /// The next line.
+    pub fn next<'a>(&'a mut self, event: &'a Event) -> Line<'a> {
         self.seq += 1;
-        let line = Line {
+        Line {
             schema_version: SCHEMA_VERSION,
             time: rfc3339(event.at().unwrap_or_else(SystemTime::now)),
             boot_id: Cow::Borrowed(&self.host.boot_id),
@@ -42,10 +57,6 @@ impl Lines {
             host: Cow::Borrowed(&self.host.name),
             tier: Cow::Borrowed(self.tier),
             event: Cow::Borrowed(event),
-        };
-        match self.talk {
-            Talk::Text => text_line(&line),
-            Talk::Json => serde_json::to_string(&line).unwrap_or_default(),
         }
     }
 }

@@ -163,7 +163,7 @@ proptest! {
         thread_local!(static SCHEMA_OF_EVENTS: Schema = Schema::of(SCHEMA));
         let fault = SCHEMA_OF_EVENTS.with(|schema| schema.fault(&event));
         let unfit = event::check(&event.to_string()).err().map(|unfit| unfit.to_string());
-        prop_assert_eq!(fault.is_none(), unfit.is_none(), "schema: {:?}, validate: {:?}, {}", fault, unfit, event);
+        prop_assert_eq!(fault.is_none(), unfit.is_none(), "{:?}, {:?}, {}", fault, unfit, event);
     }
 
     #[test]

@@ -23,19 +23,19 @@ fn with(first: &Value, second: &Value) -> Value {
 
 fn line(kind: &str, rest: &Value) -> Value {
     let head = json!({
-        "schema_version": 1, "time": "2026-03-04T05:06:07.000000891Z", "boot_id": BOOT, "seq": 7, "host": HOST,
-        "tier": "bpf-lsm", "type": kind,
+        "schema_version": 1, "time": "2026-03-04T05:06:07.000000891Z", "boot_id": BOOT, "seq": 7,
+        "host": HOST, "tier": "bpf-lsm", "type": kind,
     });
     with(&head, rest)
 }
 
 fn deny() -> Value {
     let decision = json!({
-        "mode": "enforce", "operation": "read", "count": 1, "hook": "file_open", "errno": 1, "path": "/etc/shadow",
-        "path_cut": false, "too_deep": false, "unplaced": false, "leaves_scope": false, "device": "8:1",
+        "mode": "enforce", "operation": "read", "count": 1, "hook": "file_open", "errno": 1,
+        "path": "/etc/shadow", "path_cut": false, "too_deep": false, "unplaced": false, "leaves_scope": false, "device": "8:1",
         "inode": 9_007_199_254_740_993_u64, "generation": 12, "rule": 3, "policy_sha256": POLICY,
-        "policy_generation": 2, "pid": 4711, "tid": 4712, "ppid": 4000, "uid": 1000, "gid": 100, "comm": "cat",
-        "exe": "/usr/bin/cat", "login_uid": 1000,
+        "policy_generation": 2, "pid": 4711, "tid": 4712, "ppid": 4000, "uid": 1000, "gid": 100,
+        "comm": "cat", "exe": "/usr/bin/cat", "login_uid": 1000,
         "lineage": [{"pid": 4000, "exe": "bash"}, {"pid": 1, "exe": "systemd"}],
         "cgroup_id": 8123, "cgroup": "/user.slice/session-3.scope", "mount_ns": 4_026_531_841_u32,
         "pid_ns": 4_026_531_836_u32,
@@ -51,7 +51,8 @@ pub(crate) fn all() -> Vec<(&'static str, Value)> {
         json!({"path": "…/a\\x0ab\\\\\"c\u{202e}", "path_cut": true, "comm": "\\x1b[31m", "exe": null});
     let program = json!({"operation": "exec", "path": "/opt/tool", "container_id": CONTAINER});
     let guard = json!({
-        "operation": "guard", "hook": "bpf_map", "path": "", "guarded": 77, "rule": 0, "device": "0:0", "inode": 0,
+        "operation": "guard", "hook": "bpf_map", "path": "", "guarded": 77, "rule": 0, "device": "0:0",
+        "inode": 0,
     });
     let guarded_file =
         json!({"operation": "guard", "hook": "guard_open", "path": "/sys/fs/bpf/aegisbpf/x", "rule": 0});

@@ -111,15 +111,16 @@ pub struct PolicyState {
 }
 
 /// Counts since the maps were made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventState {
-    /// Handed to the ring buffer.
+    /// Handed to the ring buffer, or counted where they happened.
     pub submitted: u64,
-    /// Not handed over, because it was full, or not written, because nobody read.
+    /// Never told.
     pub lost: u64,
-    /// Those of them that were not written.
+    /// Those, by what had no room for them, as `lost` events name it: `kernel`, the ring buffer; `agent`, an agent that died;
+    /// `output`, `file` and `journal`.
     #[serde(default)]
-    pub lost_in_output: u64,
+    pub lost_by: BTreeMap<String, u64>,
 }
 
 /// What the agent has counted at a hook since it began.

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Each by its name.
-const SCHEMAS: [(&str, &str); 4] = [
+const SCHEMAS: [(&str, &str); 5] = [
     ("doctor", include_str!("../../docs/schema/doctor.schema.json")),
     ("event", include_str!("../../docs/schema/event.schema.json")),
     ("report", include_str!("../../docs/schema/report.schema.json")),

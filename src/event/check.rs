@@ -85,7 +85,7 @@ fn fault(line: &Line<'_>) -> Option<&'static str> {
         // The type of a digest takes capitals as well, and they do not come out as they were.
         Event::PolicyChange(_) => None,
         Event::Lost(lost) => {
-            wrong(&[("reason", ["kernel", "output", "file", "journal"].contains(&&*lost.reason))])
+            wrong(&[("reason", ["kernel", "agent", "output", "file", "journal"].contains(&&*lost.reason))])
         }
         Event::Proof(proof) => wrong(&[("hook", proof.hook == POLICY || is_hook(&proof.hook, true))]),
     })

@@ -210,7 +210,7 @@ pub struct ProofResult {
 pub struct Lost {
     /// Events since the last such line with this reason.
     pub events: u64,
-    /// Events since the maps were made (`kernel`), or since the agent started.
+    /// Events since the maps were made (`kernel`, `agent`), or since the agent started.
     pub total: u64,
     /// Where there was no room: `kernel` (the ring buffer), `output` (standard output), `file` (of `--log-file`), `journal`.
     pub reason: Cow<'static, str>,

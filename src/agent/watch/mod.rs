@@ -70,7 +70,7 @@ pub(super) struct Watch {
     /// Ids of the maps, where they are not pinned.
     maps: BTreeMap<String, u32>,
     /// How many events were told as lost, by what had no room for them.
-    lost: BTreeMap<&'static str, u64>,
+    told_lost: BTreeMap<&'static str, u64>,
     repeats: Repeats,
     figures: Figures,
     proof_failed: Option<String>,
@@ -133,7 +133,7 @@ impl Watch {
         let repeats = &guard.loaded.bank.control.repeats;
         // What dies with the agent before is said by this one.
         let forgotten = repeats.forgotten.load(Ordering::Acquire);
-        let lost = BTreeMap::from([("kernel", made.counters.lost), ("agent", forgotten)]);
+        let told_lost = BTreeMap::from([("kernel", made.counters.lost), ("agent", forgotten)]);
         Hot::begin(repeats);
         let output = Sinks::start(made.opened, made.lines)
             .map_err(|source| AgentError::Loop { action: "start to write", source })?;
@@ -155,7 +155,7 @@ impl Watch {
             moved: Vec::new(),
             sandbox,
             maps,
-            lost,
+            told_lost,
             repeats: Repeats::new(options.repeat_window),
             figures: Figures::new(),
             proof_failed: None,
@@ -343,18 +343,17 @@ impl Watch {
         Ok(())
     }
 
-    /// Decisions that an agent had taken from the kernel and not told when it died.
-    fn forgotten(&self) -> u64 {
-        self.guard.loaded.bank.control.repeats.forgotten.load(Ordering::Acquire)
+    /// Events that were never told, by what had no room for them.
+    fn lost(&self, in_kernel: u64) -> impl Iterator<Item = (&'static str, u64)> {
+        let forgotten = self.guard.loaded.bank.control.repeats.forgotten.load(Ordering::Acquire);
+        [("kernel", in_kernel), ("agent", forgotten)].into_iter().chain(self.output.lost())
     }
 
     /// Tells how many events found no room since that was last told, and where.
     fn tell_lost(&mut self) -> Result<(), AgentError> {
-        let kernel = ("kernel", self.guard.counters()?.lost);
-        let agent = ("agent", self.forgotten());
-        let totals: Vec<_> = [kernel, agent].into_iter().chain(self.output.lost()).collect();
+        let totals: Vec<_> = self.lost(self.guard.counters()?.lost).collect();
         for (reason, total) in totals {
-            let told = self.lost.entry(reason).or_default();
+            let told = self.told_lost.entry(reason).or_default();
             let events = total.saturating_sub(*told);
             *told = total;
             if events > 0 {

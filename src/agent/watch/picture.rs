@@ -1,6 +1,6 @@
 //! What the state file, the service manager and the events are told of how things stand.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     super::{AgentError, break_glass, change::policy_state, guard_state},
@@ -16,7 +16,8 @@ use crate::{
 impl Watch {
     pub(super) fn status(&self) -> Result<Status, AgentError> {
         let counters = self.guard.counters()?;
-        let in_output = self.output.lost().map(|(_, lost)| lost).sum::<u64>();
+        let lost_by: BTreeMap<_, _> =
+            self.lost(counters.lost).map(|(by, lost)| (by.to_owned(), lost)).collect();
         let broken = break_glass(&self.options.dirs.config);
         let mut reasons = self.short_of(broken);
         let degraded = !reasons.is_empty();
@@ -44,11 +45,7 @@ impl Watch {
             hooks: self.hooks(),
             uncovered: self.uncovered(),
             policy: policy_state(&self.policy.0, self.policy.1.as_ref()),
-            events: EventState {
-                submitted: counters.submitted,
-                lost: counters.lost + self.forgotten() + in_output,
-                lost_in_output: in_output,
-            },
+            events: EventState { submitted: counters.submitted, lost: lost_by.values().sum(), lost_by },
             decisions: self.figures.decided(),
             break_glass: broken,
             agent: AgentState { running: true, pid: Some(std::process::id()), beat: None },

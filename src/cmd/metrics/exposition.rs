@@ -108,8 +108,12 @@ fn hooks(page: &mut Page, status: &Status) {
     );
 }
 
+/// What can have no room for an event. All are told from the beginning: what comes out of nowhere is no increase to
+/// Prometheus.
+const LOSSES: [&str; 5] = ["kernel", "agent", "output", "file", "journal"];
+
 fn decisions(page: &mut Page, status: &Status) {
-    // Attached hooks from the beginning: what comes out of nowhere is no increase to Prometheus.
+    // Attached hooks from the beginning, for the same reason.
     let attached = status.hooks.iter().filter(|hook| hook.attached).map(|hook| (hook.name.as_str(), (0, 0)));
     let mut by_hook: BTreeMap<&str, (u64, u64)> = attached.collect();
     by_hook.extend(status.decisions.iter().map(|one| (one.hook.as_str(), (one.deny, one.would_deny))));
@@ -119,12 +123,11 @@ fn decisions(page: &mut Page, status: &Status) {
     });
     let decided: Vec<Sample> = decided.collect();
     page.metric("decisions_total", Kind::Counter, "Decisions since the agent began.", &decided);
-    let events = status.events;
+    let events = &status.events;
     page.counter("events_submitted_total", "Events handed to the ring buffer.", number(events.submitted));
-    let in_output = events.lost_in_output.min(events.lost);
-    let lost = [("ring-buffer", events.lost - in_output), ("output", in_output)];
+    let lost = LOSSES.map(|by| (by, events.lost_by.get(by).copied().unwrap_or(0)));
     let lost = lost.map(|(reason, count)| (labels(&[("reason", reason)]), number(count)));
-    let help = "Events that found the ring buffer full, or nobody who read what the agent writes.";
+    let help = "Events that were never told, by what had no room for them.";
     page.metric("events_lost_total", Kind::Counter, help, &lost);
 }
 
@@ -203,7 +206,11 @@ mod tests {
                 hook("file_receive", false, ""),
             ],
             uncovered: vec!["fd.received".to_owned()],
-            events: EventState { submitted: 9, lost: 7, lost_in_output: 3 },
+            events: EventState {
+                submitted: 9,
+                lost: 7,
+                lost_by: [("kernel".to_owned(), 4), ("output".to_owned(), 3)].into(),
+            },
             decisions: vec![Decided { hook: "file_open".to_owned(), deny: 5, would_deny: 2 }],
             policy: Some(PolicyState {
                 sha256: crate::policy::Digest::of(b""),
@@ -249,7 +256,7 @@ mod tests {
             "aegisbpf_decisions_total{hook=\"file_open\",verdict=\"deny\"} 5",
             "aegisbpf_decisions_total{hook=\"file_open\",verdict=\"would_deny\"} 2",
             "aegisbpf_decisions_total{hook=\"mmap_file\",verdict=\"deny\"} 0",
-            "aegisbpf_events_lost_total{reason=\"ring-buffer\"} 4",
+            "aegisbpf_events_lost_total{reason=\"kernel\"} 4",
             "aegisbpf_events_lost_total{reason=\"output\"} 3",
             "aegisbpf_policy_generation 4",
             "aegisbpf_policy_apply_total{result=\"done\"} 3",

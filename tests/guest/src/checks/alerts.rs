@@ -24,7 +24,7 @@ pub(super) const CHECKS: [Check; 4] = [
 const BETWEEN: Duration = Duration::from_secs(3);
 
 const PROOF: &str = "aegisbpf_selftest_last_success_timestamp_seconds";
-const LOST: &str = "aegisbpf_events_lost_total{reason=\"ring-buffer\"}";
+const LOST: &str = "aegisbpf_events_lost_total{reason=\"kernel\"}";
 
 /// What `metrics` said once.
 #[derive(Clone, Debug)]

@@ -12,3 +12,4 @@ mod formats;
 mod native;
 mod samples;
 mod schema;
+mod siem;

@@ -3,6 +3,7 @@
 
 mod confined;
 mod journal;
+mod runbooks;
 mod service;
 mod supervised;
 
@@ -22,7 +23,9 @@ use std::time::Duration;
 
 /// In a row whose init is systemd.
 pub(super) fn checks() -> Vec<Check> {
-    [CHECKS.as_slice(), &supervised::CHECKS, &confined::CHECKS, &journal::CHECKS].concat()
+    let row =
+        [CHECKS.as_slice(), &supervised::CHECKS, &confined::CHECKS, &journal::CHECKS, &runbooks::CHECKS];
+    row.concat()
 }
 
 const CHECKS: [Check; 8] = [

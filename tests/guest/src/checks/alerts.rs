@@ -162,7 +162,7 @@ fn policies(own: &Own) -> Result<(), CheckError> {
     let lines = [
         "aegisbpf_policy_apply_total{result=\"done\"} 1",
         "aegisbpf_policy_signed 1",
-        "aegisbpf_map_entries{map=\"objects\"} 1",
+        "aegisbpf_map_entries{map=\"names\"} 1",
     ];
     let [_, mended] = state(own, "mended", &lines)?;
     want("done last", mended.value(done) > mended.value(last), true)?;

@@ -143,7 +143,7 @@ fn found(input: &Input, seq: Option<u64>) -> Result<Line<'static>, Failure> {
         if seq.is_some_and(|seq| seq != line.seq) {
             return;
         }
-        if recorded::decision(&line).is_some() {
+        if seq.is_none() && recorded::decision(&line).is_some() {
             decision = Some(line);
         } else {
             any = Some(line);
@@ -151,8 +151,11 @@ fn found(input: &Input, seq: Option<u64>) -> Result<Line<'static>, Failure> {
     };
     match input {
         Input::Line(text) => {
-            let line = event::parse(text.trim().as_bytes()).map_err(|why| Failure::new(Exit::Input, why))?;
-            take(line);
+            let wrong = |why| {
+                let hint = "events are what `aegisbpf run --log-format json` writes, one a line";
+                Failure::new(Exit::Input, why).hint(hint)
+            };
+            take(event::parse(text.trim().as_bytes()).map_err(wrong)?);
         }
         Input::File(path) => {
             recorded::each(path, take)?;

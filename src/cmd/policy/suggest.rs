@@ -60,36 +60,38 @@ struct Report {
     diff: String,
 }
 
-/// What the events hold, alike ones together.
+/// What the events hold.
 #[derive(Default)]
 struct Cases {
-    found: HashMap<(Recorded, String, String), u64>,
+    /// What would be denied and by what, alike ones together: on this host or not, and by which program.
+    denied: HashMap<(Recorded, bool, String), (By, u64)>,
     used: usize,
+    allowed: u64,
+    unknown: u64,
     left_out: u64,
 }
 
 impl Cases {
-    fn take(&mut self, line: &Line<'_>, policies: &mut Policies<'_>) {
+    fn take(&mut self, line: &Line<'_>, judge: &Judge<'_>, policies: &mut Policies<'_>) {
         let Some(decision) = decision(line) else { return };
         let Some(asked) = decision.recorded(policies.matched(decision)) else { return };
-        let size = OVERHEAD
-            + [
-                &decision.path,
-                &*line.host,
-                program(decision),
-                decision.cgroup.as_deref().unwrap_or_default(),
-            ]
-            .iter()
-            .map(|text| 2 * text.len())
-            .sum::<usize>();
-        let key = (asked, line.host.clone().into_owned(), program(decision).to_owned());
-        if let Some(count) = self.found.get_mut(&key) {
-            *count = count.saturating_add(decision.count);
+        let count = decision.count;
+        let by = match judge.judge(&line.host, &asked) {
+            Verdict::Denied(by) => by,
+            Verdict::Allowed(_) => return self.allowed = self.allowed.saturating_add(count),
+            Verdict::Unknown(_) => return self.unknown = self.unknown.saturating_add(count),
+        };
+        let program = program(decision);
+        let cgroup = decision.cgroup.as_deref().unwrap_or_default();
+        let size = OVERHEAD + 2 * (decision.path.len() + program.len() + cgroup.len());
+        let key = (asked, judge.is_here(&line.host), program.to_owned());
+        if let Some((_, known)) = self.denied.get_mut(&key) {
+            *known = known.saturating_add(count);
         } else if self.used + size > ROOM {
-            self.left_out = self.left_out.saturating_add(decision.count);
+            self.left_out = self.left_out.saturating_add(count);
         } else {
             self.used += size;
-            self.found.insert(key, decision.count);
+            self.denied.insert(key, (by, count));
         }
     }
 }
@@ -98,35 +100,12 @@ impl Cases {
 pub(super) fn suggest(args: &SuggestArgs, places: &Places) -> Result<Exit, Failure> {
     let source = policy(args.policy.as_deref(), places)?;
     let mut policies = Policies::of(Some(&source), &places.state_dir);
-    let mut cases = Cases::default();
-    let bad_lines = each(&args.events, |line| cases.take(&line, &mut policies))?;
     let (looked, roots) = (look(&source.policy), roots());
     let judge = Judge::new(&source.policy, &looked, &roots);
-    let mut report = Report::new(&source, cases.left_out, bad_lines);
-    let mut denied = Vec::new();
-    let mut hits: BTreeMap<(u32, String, String), u64> = BTreeMap::new();
-    for ((asked, host, program), count) in cases.found {
-        match judge.judge(&host, &asked) {
-            Verdict::Denied(by) => {
-                let cgroup = asked
-                    .cgroup
-                    .as_deref()
-                    .map(|cgroup| language::escape(cgroup.as_os_str().as_encoded_bytes()));
-                let cgroup = cgroup.unwrap_or_else(|| format!("cgid:{}", asked.cgroup_id));
-                let hit = hits.entry((number(by), program, cgroup)).or_default();
-                *hit = hit.saturating_add(count);
-                report.denied = report.denied.saturating_add(count);
-                denied.push(Case { here: judge.is_here(&host), asked, count });
-            }
-            Verdict::Allowed(_) => report.allowed = report.allowed.saturating_add(count),
-            Verdict::Unknown(_) => report.unknown = report.unknown.saturating_add(count),
-        }
-    }
-    report.hits(&source, hits);
-    // The same answer for the same events, in whatever order they were found.
-    denied.sort_by(|a, b| {
-        (&a.asked.path, &a.asked.cgroup, a.count).cmp(&(&b.asked.path, &b.asked.cgroup, b.count))
-    });
+    let mut cases = Cases::default();
+    let bad_lines = each(&args.events, |line| cases.take(&line, &judge, &mut policies))?;
+    let mut report = Report::new(&source, &cases, bad_lines);
+    let denied = report.hits(&source, cases.denied);
     let suggested = plan::suggest(&source.policy, &looked, &roots, &denied);
     let edits = report.advise(&source, &suggested, &denied);
     verify(&source, &edits, &roots, &denied, suggested.left)?;
@@ -184,15 +163,15 @@ fn verify(
 }
 
 impl Report {
-    fn new(source: &Source, left_out: u64, bad_lines: u64) -> Self {
+    fn new(source: &Source, cases: &Cases, bad_lines: u64) -> Self {
         Self {
             schema_version: 1,
             policy: source.path.display().to_string(),
             policy_sha256: source.sha256,
             denied: 0,
-            allowed: 0,
-            unknown: 0,
-            left_out,
+            allowed: cases.allowed,
+            unknown: cases.unknown,
+            left_out: cases.left_out,
             left: 0,
             bad_lines,
             hits: Vec::new(),
@@ -201,13 +180,26 @@ impl Report {
         }
     }
 
-    fn hits(&mut self, source: &Source, hits: BTreeMap<(u32, String, String), u64>) {
+    /// Counts by rule, program and cgroup, and hands on what was counted.
+    fn hits(&mut self, source: &Source, found: HashMap<(Recorded, bool, String), (By, u64)>) -> Vec<Case> {
+        let mut denied = Vec::new();
+        let mut hits: BTreeMap<(u32, String, String), u64> = BTreeMap::new();
+        for ((asked, here, program), (by, count)) in found {
+            let cgroup =
+                asked.cgroup.as_deref().map(|path| language::escape(path.as_os_str().as_encoded_bytes()));
+            let cgroup = cgroup.unwrap_or_else(|| format!("cgid:{}", asked.cgroup_id));
+            let hit = hits.entry((number(by), program, cgroup)).or_default();
+            *hit = hit.saturating_add(count);
+            self.denied = self.denied.saturating_add(count);
+            denied.push(Case { asked, here, count });
+        }
         let hits = hits.into_iter().map(|((id, program, cgroup), decisions)| {
             let text = rule_text(source, id).map_or_else(|| "no rule".to_owned(), |rule| rule.text);
             Hit { rule: (id != 0).then_some(id), text, program, cgroup, decisions }
         });
         self.hits = hits.collect();
         self.hits.sort_by_key(|hit| std::cmp::Reverse(hit.decisions));
+        denied
     }
 
     /// Puts each change into words and lines.

@@ -241,3 +241,24 @@ fn what_grew_goes_on_to_grow() {
     assert_eq!(at("d_timestamp_seconds"), Some(500.0));
     assert_eq!(at("e"), None);
 }
+
+#[test]
+fn each_alert_is_named_on_the_page_that_it_links_to() -> Result<()> {
+    let rules = text(RULES)?;
+    let mut alert = "";
+    let mut pages = 0;
+    for line in rules.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix("- alert: ") {
+            alert = name;
+        } else if let Some(page) = line.strip_prefix("runbook_url: ") {
+            if !text(page)?.contains(&format!("`{alert}`")) {
+                bail!("{page} does not name {alert}");
+            }
+            pages += 1;
+        }
+    }
+    if pages != rules.matches("- alert: ").count() {
+        bail!("an alert without a page");
+    }
+    Ok(())
+}

@@ -19,9 +19,9 @@ pub(crate) const STATES: [(&str, &[&str]); 13] = [
     ("refused", &["PolicyApplyFailed"]),
     ("mended", &[]),
     ("unsigned", &["UnsignedPolicy"]),
-    ("still", &["ProofOld"]),
-    // So many are denied for that.
-    ("lost", &["EventsLost", "HighDenyRate"]),
+    // That policy is still the one in force.
+    ("still", &["ProofOld", "UnsignedPolicy"]),
+    ("lost", &["EventsLost", "UnsignedPolicy"]),
     ("misreporting", &["EnforcementLost", "Misreporting"]),
     ("gone", &["AgentDown"]),
     ("detached", &["AgentDown", "EnforcementLost"]),

@@ -2,6 +2,7 @@
 
 mod audit;
 mod break_glass;
+mod canary;
 mod doctor;
 mod event;
 mod figures;
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::{
-    audit::*, break_glass::*, doctor::*, event::*, figures::*, guard::*, keys::*, policy::*, run::*,
+    audit::*, break_glass::*, canary::*, doctor::*, event::*, figures::*, guard::*, keys::*, policy::*, run::*,
 };
 use crate::{agent::Dirs, tier::Mode};
 
@@ -59,6 +60,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Show on this host what works: a file before and after, the event, the way back
     Demo,
+    /// Try a policy in stages, audit then enforce, against thresholds; keep the evidence
+    Canary(Box<CanaryArgs>),
     /// Find out what this host can do, why, and what would mend it
     Doctor(DoctorArgs),
     /// Say more about something that another command named: a check, a cause, a claim, a failure, a fault of a policy

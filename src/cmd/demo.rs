@@ -14,11 +14,14 @@ use std::{
 use async_signal::{Signal, Signals};
 use smol::{future::poll_once, stream::StreamExt as _};
 
-use super::doctor::{self, Verdict};
+use super::{
+    cgroup::OwnCgroup,
+    doctor::{self, Verdict},
+};
 use crate::{
     agent::{Guard, Lines, Setup, Source},
     cli::Places,
-    enforce::{self, Held, Reader},
+    enforce::{Held, Reader},
     event::{Clock, decode, text_line},
     exit::{Exit, Failure},
     kernel::{Host, Kernel, LsmList, errno_name},
@@ -69,7 +72,7 @@ fn say(line: &str) -> Result<(), Failure> {
 /// The demo's own directory and cgroup; both go with it.
 struct Scratch {
     dir: PathBuf,
-    cgroup: Option<PathBuf>,
+    cgroup: Option<OwnCgroup>,
 }
 
 impl Scratch {
@@ -86,10 +89,7 @@ impl Scratch {
         fs::write(scratch.neighbour(), "not secret\n").map_err(failed)?;
         fs::copy("/proc/self/exe", scratch.tool()).map_err(failed)?;
         fs::set_permissions(scratch.tool(), fs::Permissions::from_mode(0o700)).map_err(failed)?;
-        scratch.cgroup = enforce::cgroup_root().ok().and_then(|root| {
-            let cgroup = root.join(format!("aegisbpf-demo-{}", std::process::id()));
-            fs::create_dir(&cgroup).ok().map(|()| cgroup)
-        });
+        scratch.cgroup = OwnCgroup::make("aegisbpf-demo");
         Ok(scratch)
     }
 
@@ -109,7 +109,7 @@ impl Scratch {
         let mut text =
             format!("version=1\n[deny_path]\n{}\n{}\n", self.secret().display(), self.tool().display());
         if let Some(cgroup) = &self.cgroup {
-            text = format!("{text}[allow_cgroup]\n{}\n", cgroup.display());
+            text = format!("{text}[allow_cgroup]\n{}\n", cgroup.path().display());
         }
         Ok(Source::parse(Path::new("the demo's policy"), text.as_bytes())?)
     }
@@ -118,9 +118,6 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         drop(fs::remove_dir_all(&self.dir));
-        if let Some(cgroup) = &self.cgroup {
-            drop(fs::remove_dir(cgroup));
-        }
     }
 }
 
@@ -208,22 +205,10 @@ impl Steps<'_> {
     /// The same read by this process as a member of the allow-listed cgroup.
     fn allow_listed(&self) -> Result<(), Failure> {
         let Some(cgroup) = &self.scratch.cgroup else { return Ok(()) };
-        let Some(home) = own_cgroup() else { return Ok(()) };
-        let me = std::process::id().to_string();
-        if fs::write(cgroup.join("cgroup.procs"), &me).is_err() {
-            return Ok(());
-        }
-        let answer = read(&self.scratch.secret());
-        let back = fs::write(home.join("cgroup.procs"), &me);
-        say(&format!("  read {:<34} {answer}", "the same, allow-listed cgroup"))?;
-        back.map_err(|error| Failure::new(Exit::Io, error))
+        let Some(answer) = cgroup.inside(|| read(&self.scratch.secret())) else { return Ok(()) };
+        let answer = answer.map_err(|error| Failure::new(Exit::Io, error))?;
+        say(&format!("  read {:<34} {answer}", "the same, allow-listed cgroup"))
     }
-}
-
-fn own_cgroup() -> Option<PathBuf> {
-    let groups = procfs::process::Process::myself().ok()?.cgroups().ok()?;
-    let unified = groups.0.into_iter().find(|group| group.hierarchy == 0)?;
-    Some(enforce::cgroup_root().ok()?.join(unified.pathname.trim_start_matches('/')))
 }
 
 fn read(path: &Path) -> String {

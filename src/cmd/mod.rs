@@ -3,6 +3,8 @@
 mod advice;
 mod audit;
 mod break_glass;
+mod canary;
+mod cgroup;
 mod contract;
 mod demo;
 mod detach;
@@ -47,6 +49,7 @@ pub fn run(cli: &Cli) -> Result<Exit, Failure> {
     match &cli.command {
         Command::Run(args) => run::run(args, places),
         Command::Demo => demo::run(places),
+        Command::Canary(args) => canary::run(args, places),
         Command::Doctor(args) => doctor::run(args, places),
         Command::Explain(args) => explain::run(args, places),
         Command::Probe(args) => probe::run(*args, places),

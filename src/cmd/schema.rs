@@ -7,7 +7,8 @@ use crate::{
 };
 
 /// Each by its name.
-const SCHEMAS: [(&str, &str); 5] = [
+const SCHEMAS: [(&str, &str); 6] = [
+    ("canary", include_str!("../../docs/schema/canary.schema.json")),
     ("doctor", include_str!("../../docs/schema/doctor.schema.json")),
     ("event", include_str!("../../docs/schema/event.schema.json")),
     ("report", include_str!("../../docs/schema/report.schema.json")),

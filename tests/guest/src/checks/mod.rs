@@ -5,6 +5,7 @@ mod alerts;
 mod apparmor;
 mod boots;
 mod bound;
+mod canary;
 mod diagnose;
 mod doctor;
 mod drill;
@@ -111,6 +112,7 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
                 &doctor::CHECKS,
                 &diagnose::CHECKS,
                 &events::CHECKS,
+                &canary::CHECKS,
             ]
             .concat(),
         ),

@@ -22,6 +22,8 @@ pub(crate) fn main() -> ExitCode {
 pub(crate) fn steps(tally: &mut Tally) {
     tally.step("rustfmt", || run(cargo()?.args(["fmt", "--all", "--check"])));
     tally.step("clang-format", clang_format);
+    tally.step("shellcheck", shellcheck);
+    tally.step("Python", python);
     tally.step("clippy", || {
         run(cargo()?.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     });
@@ -38,6 +40,43 @@ fn clang_format() -> Result<()> {
         bail!("there are no C sources in {}", C_DIRECTORIES.join(" or "));
     }
     run(Command::new("clang-format").current_dir(root).args(["--dry-run", "-Werror"]).args(sources))
+}
+
+/// Shell scripts that are not below [`SCRIPTS`].
+const SHELL: [&str; 2] = ["dev", ".ci/run"];
+const SCRIPTS: &str = "dist/scripts";
+
+fn shellcheck() -> Result<()> {
+    let root = paths::root()?;
+    run(Command::new("shellcheck").current_dir(&root).args(SHELL).args(scripts(&root, "sh")?))
+}
+
+/// Without leaving its code beside the scripts.
+fn python() -> Result<()> {
+    let root = paths::root()?;
+    let cache = paths::target_dir()?.join("pycache");
+    let compile = ["-m", "py_compile"];
+    let scripts = scripts(&root, "py")?;
+    run(Command::new("python3")
+        .current_dir(&root)
+        .env("PYTHONPYCACHEPREFIX", cache)
+        .args(compile)
+        .args(scripts))
+}
+
+/// The scripts with that ending; there has to be one.
+fn scripts(root: &Path, ending: &str) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root.join(SCRIPTS))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == ending) {
+            found.push(path);
+        }
+    }
+    if found.is_empty() {
+        bail!("there is no .{ending} in {SCRIPTS}");
+    }
+    Ok(found)
 }
 
 fn c_sources(directory: &Path, into: &mut Vec<PathBuf>) -> Result<()> {

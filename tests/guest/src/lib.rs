@@ -5,6 +5,7 @@ mod drill;
 mod privileges;
 mod rules;
 mod scenarios;
+mod soak;
 
 pub use drill::{ATTEMPTS, Arg, Attempt, By, Step, attempt_checks, landlock_abi};
 pub use privileges::{
@@ -13,6 +14,7 @@ pub use privileges::{
 };
 pub use rules::{List, Rule as CallRule, Rules, When};
 pub use scenarios::{Expect, Operation, Rule, Scenario, Trace, scenarios};
+pub use soak::{SOAK_INTERVAL, SOAK_RATES, SoakBegin, SoakEnd, SoakLine, SoakRates, SoakSample};
 
 use std::fmt;
 

@@ -28,6 +28,7 @@ mod report;
 mod row;
 mod run;
 mod selinux;
+mod soaker;
 mod twin;
 mod ways;
 
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         ["hostile", rest @ ..] => hostile::main(rest),
         ["labelled", rest @ ..] => labelled::main(rest),
         ["lacking", rest @ ..] => lacking::main(rest),
+        ["soak", rest @ ..] => soaker::main(rest),
         ["--list", name] => list(name),
         _ => {
             eprintln!("usage: guest --list ROW");

@@ -30,6 +30,7 @@ mod row;
 mod rules;
 mod samples;
 mod single;
+mod soak;
 mod tally;
 mod unit;
 mod vm;
@@ -56,6 +57,8 @@ enum Chore {
     Docs,
     /// Feed a parser with what no file should hold, for some time
     Fuzz(cmd::fuzz::Args),
+    /// Let the agent work steadily in a VM for minutes or hours, and watch what it takes
+    Soak(cmd::soak::Args),
     /// Everything
     Test,
     /// Boot VMs: the matrix of kernels, or one kernel with a command or a prompt
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Chore::Check => Ok(cmd::check::main()),
         Chore::Docs => cmd::docs::main(),
         Chore::Fuzz(args) => cmd::fuzz::main(&args),
+        Chore::Soak(args) => cmd::soak::main(&args),
         Chore::Test => cmd::test::main(),
         Chore::Vm(args) => cmd::vm::main(&args),
     };

@@ -112,7 +112,7 @@ fn judge_end(verdict: &mut Verdict, seen: &Seen) {
     match seen.end {
         End::TimedOut(limit) => verdict.fault("time-limit", format!("stopped after {} s", limit.as_secs())),
         End::Exited(status) if !status.success() => verdict.fault("qemu", format!("ended with {status}")),
-        End::Exited(_) | End::Trouble => {}
+        End::Exited(_) | End::Trouble | End::Stopped => {}
     }
     if let Some(excerpt) = &seen.trouble {
         verdict.fault("console", excerpt.as_str());

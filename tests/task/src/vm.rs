@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -52,6 +53,8 @@ pub(crate) enum End {
     TimedOut(Duration),
     /// The kernel printed a line of trouble and went on; it was stopped.
     Trouble,
+    /// It was stopped because that was asked for.
+    Stopped,
 }
 
 impl Machine {
@@ -116,12 +119,22 @@ impl Machine {
 
     /// Boots, and gives what the guest writes to `sink` until the VM is gone.
     pub(crate) fn run(&self, limit: Duration, sink: &mut dyn FnMut(&[u8])) -> Result<End> {
+        self.run_until(limit, &AtomicBool::new(false), sink)
+    }
+
+    /// The same, but no longer than until `stop` is set.
+    pub(crate) fn run_until(
+        &self,
+        limit: Duration,
+        stop: &AtomicBool,
+        sink: &mut dyn FnMut(&[u8]),
+    ) -> Result<End> {
         let mut command = self.command("stdio");
         command.stderr(if self.trial { Stdio::null() } else { Stdio::inherit() });
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context(START)?;
         let stdout = child.stdout.take().context("qemu has no standard output")?;
         let chunks = chunks(stdout);
-        let end = self.watch(&mut child, &chunks, limit, sink);
+        let end = self.watch(&mut child, &chunks, limit, stop, sink);
         // Without effect on one that has ended by itself.
         child.kill()?;
         child.wait()?;
@@ -133,6 +146,7 @@ impl Machine {
         child: &mut Child,
         chunks: &Receiver<Vec<u8>>,
         limit: Duration,
+        stop: &AtomicBool,
         sink: &mut dyn FnMut(&[u8]),
     ) -> Result<End> {
         let mut deadline = Instant::now() + limit;
@@ -146,6 +160,9 @@ impl Machine {
                     deadline = deadline.min(Instant::now() + LAST_WORDS);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
+            }
+            if stop.load(Ordering::Relaxed) {
+                return Ok(End::Stopped);
             }
             if Instant::now() >= deadline {
                 return Ok(if trouble { End::Trouble } else { End::TimedOut(limit) });

@@ -5,5 +5,6 @@ pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod docs;
 pub(crate) mod fuzz;
+pub(crate) mod soak;
 pub(crate) mod test;
 pub(crate) mod vm;

@@ -1,5 +1,6 @@
 //! The documents that follow from the contracts, from the ways to a file, and from what was recorded of them.
 
+mod benchmarks;
 mod catalog;
 mod checks;
 mod compatibility;
@@ -7,12 +8,14 @@ mod contract;
 mod degraded;
 mod privileges;
 mod sandbox;
+pub(crate) mod soak;
 mod suite;
 
 use self::contract::Contracts;
 use crate::record::Record;
 use crate::reports;
 use crate::results::{self, Results};
+use crate::soak::Soak;
 use anyhow::{Result, anyhow};
 use guest::{Scenario, scenarios};
 
@@ -38,6 +41,8 @@ pub(crate) fn all() -> Result<Vec<Document>> {
     let contracts = Contracts::read()?;
     let (page, table) = aegisbpf::cmd::render(&reports::all()?)?;
     Ok(vec![
+        Document { path: benchmarks::PATH, text: benchmarks::text(&Soak::read()?) },
+        Document { path: soak::PICTURE, text: soak::picture(&Soak::read()?) },
         Document { path: catalog::PATH, text: catalog::text(&contracts, ways) },
         Document {
             path: degraded::PATH,

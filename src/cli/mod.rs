@@ -16,7 +16,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::{
-    audit::*, break_glass::*, canary::*, doctor::*, event::*, figures::*, guard::*, keys::*, policy::*, run::*,
+    audit::*, break_glass::*, canary::*, doctor::*, event::*, figures::*, guard::*, keys::*, policy::*,
+    run::*,
 };
 use crate::{agent::Dirs, tier::Mode};
 

@@ -49,10 +49,13 @@ impl OwnCgroup {
         for _ in 0..TRIES {
             let members = fs::read_to_string(self.0.join(PROCS)).unwrap_or_default();
             let members = members.lines().filter_map(|line| line.parse().ok()).filter_map(Pid::from_raw);
-            let members = members.filter(|pid| *pid != me);
-            // Who is gone by now need not be killed.
-            if members.map(|pid| kill_process(pid, Signal::KILL)).count() == 0 {
+            let members: Vec<Pid> = members.filter(|pid| *pid != me).collect();
+            if members.is_empty() {
                 return;
+            }
+            for pid in members {
+                // Who is gone by now need not be killed.
+                let _ = kill_process(pid, Signal::KILL);
             }
             thread::sleep(PAUSE);
         }

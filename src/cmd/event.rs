@@ -127,13 +127,11 @@ impl Report {
             let types = if types.is_empty() { String::new() } else { format!(": {}", types.join(", ")) };
             return format!("{} events, all valid{types}\n", self.events);
         }
-        let mut text: String =
-            self.faults.iter().map(|fault| format!("line {}: {}\n", fault.line, fault.why)).collect();
+        let faults = self.faults.iter().map(|fault| format!("line {}: {}", fault.line, fault.why));
         let more = self.invalid - self.faults.len() as u64;
-        if more > 0 {
-            text += &format!("and {more} more\n");
-        }
-        text + &format!("{} of {} events are not valid\n", self.invalid, self.events)
+        let more = (more > 0).then(|| format!("and {more} more"));
+        let sum = format!("{} of {} events are not valid\n", self.invalid, self.events);
+        faults.chain(more).chain([sum]).collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -167,17 +167,8 @@ fn judge(error: &AgentError) -> (Exit, &'static str) {
             (Exit::Input, "correct the path, or accept what is missing with --allow-missing")
         }
         AgentError::Rules(_) => (Exit::Input, "correct the rule; the active policy is untouched"),
-        AgentError::Store(StoreError::Unknown(_)) | AgentError::NoPrevious => {
-            (Exit::Input, "`aegisbpf policy history` lists the generations")
-        }
-        AgentError::Store(StoreError::Changed { .. }) => {
-            (Exit::Trust, "somebody changed the file; `aegisbpf policy apply FILE` applies a policy anew")
-        }
-        AgentError::Store(StoreError::File { source, .. })
-            if source.kind() == io::ErrorKind::PermissionDenied =>
-        {
-            (Exit::Privilege, "run it as root, or name a directory of your own with --state-dir")
-        }
+        AgentError::NoPrevious => (Exit::Input, "`aegisbpf policy history` lists the generations"),
+        AgentError::Store(error) => judge_store(error),
         AgentError::Unrecorded(error) if error.is_of_privilege() => (
             Exit::Privilege,
             "run it as root, or name directories of your own with --state-dir and --run-dir",
@@ -186,7 +177,6 @@ fn judge(error: &AgentError) -> (Exit, &'static str) {
         AgentError::Unrecorded(_) => {
             (Exit::Io, "the state and the runtime directory need to be writable by root and have room")
         }
-        AgentError::Store(_) => (Exit::Io, "the state directory needs to be writable by root and have room"),
         AgentError::Changing => (Exit::Busy, "try again in a moment; nothing was changed"),
         AgentError::Unconfirmed { .. } => {
             (Exit::Busy, "`aegisbpf policy confirm` keeps it, `aegisbpf policy rollback` takes it back")
@@ -250,6 +240,19 @@ fn judge(error: &AgentError) -> (Exit, &'static str) {
             (Exit::Unavailable, "this is a fault of the kernel's sandbox, not of the policy")
         }
         AgentError::Loop { .. } | AgentError::Enforce(_) | AgentError::Refused(_) => (Exit::Io, ""),
+    }
+}
+
+fn judge_store(error: &StoreError) -> (Exit, &'static str) {
+    match error {
+        StoreError::Unknown(_) => (Exit::Input, "`aegisbpf policy history` lists the generations"),
+        StoreError::Changed { .. } => {
+            (Exit::Trust, "somebody changed the file; `aegisbpf policy apply FILE` applies a policy anew")
+        }
+        StoreError::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            (Exit::Privilege, "run it as root, or name a directory of your own with --state-dir")
+        }
+        _ => (Exit::Io, "the state directory needs to be writable by root and have room"),
     }
 }
 

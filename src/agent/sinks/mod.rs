@@ -131,7 +131,7 @@ impl Place {
 pub(super) struct Sinks {
     talk: Talk,
     lines: Lines,
-    sinks: Vec<Sink>,
+    all: Vec<Sink>,
     bell: Bell,
 }
 
@@ -140,8 +140,8 @@ impl Sinks {
     pub(super) fn start(opened: Opened, lines: Lines) -> io::Result<Self> {
         let Opened { talk, stdout, file, journal } = opened;
         let bell = Bell::new();
-        let mut sinks = Vec::new();
-        let mut add = |place, queue| sinks.push(Sink { place, queue, stuck: false });
+        let mut all = Vec::new();
+        let mut add = |place, queue| all.push(Sink { place, queue, stuck: false });
         if stdout {
             add(Place::Stdout, Queue::to(Stream(io::stdout()), &bell)?);
         }
@@ -151,14 +151,14 @@ impl Sinks {
         if let Some(journal) = journal {
             add(Place::Journal, Queue::to(journal, &bell)?);
         }
-        Ok(Self { talk, lines, sinks, bell })
+        Ok(Self { talk, lines, all, bell })
     }
 
     /// Hands an event to each sink. Never waits.
     pub(super) fn tell(&mut self, event: &Event) -> Result<(), AgentError> {
         let is_decision = matches!(event, Event::Deny(_) | Event::WouldDeny(_));
         let line = self.lines.next(event);
-        for Sink { place, queue, .. } in &mut self.sinks {
+        for Sink { place, queue, .. } in &mut self.all {
             let pushed = queue.push(place.form(self.talk, &line), is_decision);
             pushed.map_err(|source| AgentError::Loop { action: place.action(), source })?;
         }
@@ -167,7 +167,7 @@ impl Sinks {
 
     /// Whether events may be taken from the kernel: one sink that takes them is enough, lest one that does not delays it.
     pub(super) fn has_room(&self) -> bool {
-        self.sinks.iter().any(|sink| sink.queue.has_room())
+        self.all.iter().any(|sink| sink.queue.has_room())
     }
 
     /// Comes back after a write.
@@ -182,7 +182,7 @@ impl Sinks {
 
     /// Looks after each sink. Fails once one of them has failed for good.
     pub(super) fn look(&mut self) -> Result<(), AgentError> {
-        for Sink { place, queue, stuck } in &mut self.sinks {
+        for Sink { place, queue, stuck } in &mut self.all {
             queue.check().map_err(|source| AgentError::Loop { action: place.action(), source })?;
             *stuck = queue.is_stuck();
         }
@@ -191,40 +191,40 @@ impl Sinks {
 
     /// Events that each sink has lost, by the word for it.
     pub(super) fn lost(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.sinks.iter().map(|sink| (sink.place.word(), sink.queue.lost()))
+        self.all.iter().map(|sink| (sink.place.word(), sink.queue.lost()))
     }
 
     /// What is wrong with them.
     pub(super) fn reasons(&self) -> Vec<String> {
-        let all = self.sinks.iter().all(|sink| sink.stuck);
+        let all = self.all.iter().all(|sink| sink.stuck);
         let then = if all {
             "events stay in the kernel, and are lost when it has"
         } else {
             "events are lost there when it has"
         };
-        let stuck = self.sinks.iter().filter(|sink| sink.stuck).map(|sink| {
+        let stuck = self.all.iter().filter(|sink| sink.stuck).map(|sink| {
             format!(
                 "nobody has read {} for {} s: {then} no room for them",
                 sink.place.name(),
                 PATIENCE.as_secs()
             )
         });
-        stuck.chain(self.sinks.iter().flat_map(|sink| sink.queue.trouble())).collect()
+        stuck.chain(self.all.iter().flat_map(|sink| sink.queue.trouble())).collect()
     }
 
     /// Begins a new file, where there is one.
     pub(super) fn reopen(&self) {
-        self.sinks.iter().filter(|sink| sink.place == Place::File).for_each(|sink| sink.queue.reopen());
+        self.all.iter().filter(|sink| sink.place == Place::File).for_each(|sink| sink.queue.reopen());
     }
 
     /// Whether somebody looks at the events at a terminal.
     pub(super) fn is_to_terminal(&self) -> bool {
-        self.sinks.iter().any(|sink| sink.place == Place::Stdout) && io::stdout().is_terminal()
+        self.all.iter().any(|sink| sink.place == Place::Stdout) && io::stdout().is_terminal()
     }
 
     /// Waits until nothing waits, for as long as somebody reads.
     pub(super) async fn finish(&self) -> Result<(), AgentError> {
-        for Sink { place, queue, .. } in &self.sinks {
+        for Sink { place, queue, .. } in &self.all {
             let finished = queue.finish(&self.bell).await;
             finished.map_err(|source| AgentError::Loop { action: place.action(), source })?;
         }
@@ -254,7 +254,7 @@ mod tests {
         let bell = Bell::new();
         let ((stuck, unread), (read, reader)) = (sink(Place::Journal, &bell), sink(Place::File, &bell));
         let lines = Lines::new("bpf-lsm");
-        let mut sinks = Sinks { talk: Talk::Json, lines, sinks: vec![stuck, read], bell };
+        let mut sinks = Sinks { talk: Talk::Json, lines, all: vec![stuck, read], bell };
         let reading = thread::spawn(move || BufReader::new(reader).lines().take(EVENTS).count());
         let detail = "x".repeat(4096);
         let event = Event::Proof(ProofResult { hook: "file_open".into(), proven: true, detail });
@@ -270,9 +270,9 @@ mod tests {
         assert_eq!(lost[1], ("file", 0));
         sinks.look().unwrap();
         assert!(sinks.reasons().is_empty(), "too early to say so");
-        sinks.sinks[0].stuck = true;
+        sinks.all[0].stuck = true;
         assert!(sinks.reasons()[0].contains("nobody has read the journal for 5 s: events are lost there"));
-        sinks.sinks[1].stuck = true;
+        sinks.all[1].stuck = true;
         assert!(sinks.reasons()[1].contains("the log file for 5 s: events stay in the kernel"));
         drop(unread);
     }

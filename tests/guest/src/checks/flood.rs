@@ -223,7 +223,7 @@ fn kinds() -> Result<(), CheckError> {
         let same = |event: &&Value| {
             let is = |key: &str, value: Value| event.pointer(key) == Some(&value);
             let exe = event.pointer("/exe").and_then(Value::as_str).unwrap_or_default();
-            exe.ends_with(program) == !program.is_empty()
+            exe.ends_with(program)
                 && is("/uid", json!(uid))
                 && is("/path", json!(path))
                 && is("/operation", json!(operation))

@@ -34,7 +34,7 @@ pub(super) fn section(soak: &Soak) -> String {
     let _ = write!(
         out,
         "The agent in its default configuration, with its sandbox, in the tier `{}` on Linux {}, in a VM with {}: {:.1} \
-         minutes of {opens_a_second} opens, {denials_a_second} denials and {execs_a_second} execs a second, with another policy \
+         minutes of up to {opens_a_second} opens, {denials_a_second} denials and {execs_a_second} execs a second, with another policy \
          applied or rolled back every {seconds_a_policy} s. A sample every {SOAK_INTERVAL} s. {verdict}\n\n\
          ![memory, descriptors and latency over time](soak.svg)\n\n",
         soak.host.tier,
@@ -52,8 +52,8 @@ pub(super) fn section(soak: &Soak) -> String {
 
 const NOTES: &str = "
 The rise is that of the line with the least squares through the samples after the first minute, over the whole run, so that a
-longer run is held to a slower rise. Latencies are of an open that is denied, as the program that makes it sees them; on
-emulated processors they say how steady they are, and not how fast a machine is. `./dev soak --hours 6` measures it anew, and ends
+longer run is held to a slower rise. Latencies are of an open that is denied, as the program that makes it sees them. Emulated
+processors are slow, and stand still while their host does something else: the figures hold that as well. `./dev soak --hours 6` measures it anew, and ends
 with a status other than 0 when a bound is broken.
 ";
 
@@ -85,7 +85,7 @@ fn figures(soak: &Soak) -> String {
 
 /// In user units; the picture takes the width that there is.
 const WIDTH: f64 = 800.0;
-const LEFT: f64 = 64.0;
+const LEFT: f64 = 80.0;
 const RIGHT: f64 = 16.0;
 const PANEL: f64 = 150.0;
 const GAP: f64 = 54.0;

@@ -87,7 +87,7 @@ const POLICY: &str = "version=2\n# keys\n[deny_path]\n/srv/key  # ours\n[deny_tr
 #[test]
 fn a_denial_is_explained_by_its_rule() {
     let desk = Desk::new(POLICY);
-    desk.log(&[json!({}), json!({"type": "lost", "events": 1, "total": 2})]);
+    desk.log(&[json!({}), json!({"type": "lost", "events": 1, "total": 2, "reason": "kernel"})]);
     let trace = desk.json(&["explain", "events.json", "--policy", "policy.conf"], 0);
     assert_eq!(trace["rule"], json!({"id": 1, "line": 4, "text": "/srv/key  # ours"}));
     assert_eq!((&trace["seq"], &trace["policy"]["remark"]), (&json!(1), &Value::Null));
@@ -219,7 +219,7 @@ fn a_log_is_answered_in_three_ways() {
         json!({"path": "/elsewhere", "host": "another"}),
         json!({"cgroup": "/other/below", "exe": null}),
         json!({"operation": "guard", "rule": 0, "path": ""}),
-        json!({"type": "lost", "events": 1, "total": 2}),
+        json!({"type": "lost", "events": 1, "total": 2, "reason": "kernel"}),
     ]);
     // Rule 1 is not what is at /elsewhere in the second and third: another policy decided those.
     let text = fs::read_to_string(desk.path("events.json")).expect("the log");

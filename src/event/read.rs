@@ -124,7 +124,7 @@ fn digit(byte: u8) -> Option<u8> {
 mod tests {
     use super::*;
 
-    const LOST: &str = r#"{"schema_version":1,"time":"t","boot_id":"b","seq":7,"host":"h","tier":"bpf-lsm","type":"lost","events":2,"total":3}"#;
+    const LOST: &str = r#"{"schema_version":1,"time":"t","boot_id":"b","seq":7,"host":"h","tier":"bpf-lsm","type":"lost","events":2,"total":3,"reason":"kernel"}"#;
 
     fn read(text: &[u8]) -> Vec<(u64, Result<u64, String>)> {
         // A small buffer, so that lines come in parts.

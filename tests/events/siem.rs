@@ -63,7 +63,8 @@ fn rsyslog_hands_on_every_event() {
     let port = listener.local_addr().expect("an address").port();
     let path = dir.path().join("rsyslog.conf");
     fs::write(&path, configuration(&file, port, &work)).expect("written");
-    let events: String = samples::all().iter().map(|(_, event)| format!("{event}\n")).collect();
+    let lines: Vec<String> = samples::all().iter().map(|(_, event)| event.to_string()).collect();
+    let events = lines.join("\n") + "\n";
     append(&file, &events);
     let rsyslog = Command::new("/usr/sbin/rsyslogd")
         .args(["-n", "-i"])

@@ -134,8 +134,7 @@ impl Out for Files {
         {
             self.unwritten = Some(self.named("half an event could not be taken back", &error));
         }
-        // Each line has its end.
-        Ok((rest.split(|byte| *byte == b'\n').count() - 1) as u64)
+        Ok(rest.split_inclusive(|byte| *byte == b'\n').count() as u64)
     }
 
     fn reopen(&mut self) {

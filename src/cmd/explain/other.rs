@@ -121,7 +121,15 @@ fn lost_events(line: &Line<'_>, lost: &Lost) -> Trace {
     let what = format!("{} events could not be told, {} in all", lost.events, lost.total);
     let why = [
         "every decision was made all the same: it does not wait for its event",
-        "there were more than the agent could write, or nobody read what it wrote",
+        match &*lost.reason {
+            "kernel" => "the ring buffer was full: more came than the agent took, or no agent ran",
+            "agent" => "an agent died that had counted them and not told them yet",
+            "journal" => "the journal did not take them",
+            "file" => {
+                "the file of --log-file did not take them: a full disk, or an error that `aegisbpf status` names"
+            }
+            _ => "nobody read standard output",
+        },
     ];
     let next = [
         "`aegisbpf metrics` counts what was decided, told or not",

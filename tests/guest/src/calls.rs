@@ -20,6 +20,7 @@ const NUMBERS: &[(&str, i64)] = &[
     ("execve", libc::SYS_execve),
     ("exit_group", libc::SYS_exit_group),
     ("fchmod", libc::SYS_fchmod),
+    ("fchown", libc::SYS_fchown),
     ("fcntl", libc::SYS_fcntl),
     ("flock", libc::SYS_flock),
     ("fstat", libc::SYS_fstat),

@@ -73,6 +73,8 @@ const TEMPLATES: &[Template] = &[
     Template { name: "operate", on: On::Daily(&["6.12"]), checks: "operate", ..PLAIN },
     Template { name: "operate-no-lsm", on: On::Daily(&[]), checks: "operate", lsm: LSM_WITHOUT_BPF, ..PLAIN },
     // The self-guard.
+    Template { name: "events", on: On::Daily(&["6.12"]), checks: "events", ..PLAIN },
+    Template { name: "events-no-lsm", on: On::Daily(&[]), checks: "events", lsm: LSM_WITHOUT_BPF, ..PLAIN },
     Template { name: "guard", on: On::Daily(&["6.12"]), checks: "guard", ..PLAIN },
     Template { name: "guard-no-lsm", on: On::Daily(&[]), checks: "guard", lsm: LSM_WITHOUT_BPF, ..PLAIN },
     // The least that each operation takes, one run of it for each capability.
@@ -242,6 +244,7 @@ mod tests {
                 "6.12/lsm",
                 "6.12/trace",
                 "6.12/operate",
+                "6.12/events",
                 "6.12/guard",
                 "6.12/apparmor",
                 "6.12/selinux",

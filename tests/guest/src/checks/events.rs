@@ -195,9 +195,8 @@ fn of_a_group() -> Result<(), CheckError> {
             if turn == 1 {
                 ends(&Cmd::sh(&format!("mv {path} {path}.1 && kill -USR1 {pid}")), 0)?;
                 let end = Instant::now() + SOON;
-                while !std::path::Path::new(&path).exists()
-                    || fs::metadata(&path).is_ok_and(|file| file.gid() != 4321)
-                {
+                // Its mode comes last.
+                while !fs::metadata(&path).is_ok_and(|file| file.mode() & 0o7777 == 0o660) {
                     want("a new file in time", Instant::now() < end, true)?;
                     thread::sleep(Duration::from_millis(10));
                 }

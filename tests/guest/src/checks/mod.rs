@@ -105,11 +105,17 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
                 &proof::CHECKS,
                 &ledger::CHECKS,
                 &glass::CHECKS,
+                &signed::DRILLS,
+                &doctor::CHECKS,
+            ]
+            .concat(),
+        ),
+        "events" => Some(
+            [
+                smoke::CHECKS.as_slice(),
                 &flood::KINDS,
                 &figures::CHECKS,
                 &alerts::CHECKS,
-                &signed::DRILLS,
-                &doctor::CHECKS,
                 &diagnose::CHECKS,
                 &events::CHECKS,
                 &canary::CHECKS,

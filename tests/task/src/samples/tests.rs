@@ -47,7 +47,7 @@ fn scratch(name: &str, text: &str) -> Result<std::path::PathBuf> {
 fn recorded() -> Result<BTreeMap<String, Row>> {
     let rows = Samples::read()?.rows;
     if rows.is_empty() {
-        bail!("{RECORD} is empty: `./dev vm --row 6.12/operate --check alerts. --record` writes it");
+        bail!("{RECORD} is empty: `./dev vm --row 6.12/events --check alerts. --record` writes it");
     }
     Ok(rows)
 }

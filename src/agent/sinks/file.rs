@@ -120,7 +120,7 @@ impl Files {
 impl Out for Files {
     const BATCH: usize = 64 * 1024;
 
-    fn put(&mut self, lines: &[u8]) -> io::Result<u64> {
+    fn put(&mut self, lines: &[u8]) -> io::Result<usize> {
         let (done, written) = self.write(lines);
         self.unwritten = written.as_ref().err().map(|error| self.named("events could not be written", error));
         if written.is_ok() {
@@ -134,7 +134,7 @@ impl Out for Files {
         {
             self.unwritten = Some(self.named("half an event could not be taken back", &error));
         }
-        Ok(rest.split_inclusive(|byte| *byte == b'\n').count() as u64)
+        Ok(rest.split_inclusive(|byte| *byte == b'\n').count())
     }
 
     fn reopen(&mut self) {

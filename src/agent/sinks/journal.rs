@@ -30,7 +30,7 @@ impl Out for Socket {
     /// One entry a datagram.
     const BATCH: usize = 0;
 
-    fn put(&mut self, entry: &[u8]) -> io::Result<u64> {
+    fn put(&mut self, entry: &[u8]) -> io::Result<usize> {
         loop {
             match self.socket.send(entry) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -156,10 +156,13 @@ impl Sinks {
 
     /// Hands an event to each sink. Never waits.
     pub(super) fn tell(&mut self, event: &Event) -> Result<(), AgentError> {
-        let is_decision = matches!(event, Event::Deny(_) | Event::WouldDeny(_));
+        let decisions = match event {
+            Event::Deny(decision) | Event::WouldDeny(decision) => Some(decision.count),
+            _ => None,
+        };
         let line = self.lines.next(event);
         for Sink { place, queue, .. } in &mut self.all {
-            let pushed = queue.push(place.form(self.talk, &line), is_decision);
+            let pushed = queue.push(place.form(self.talk, &line), decisions);
             pushed.map_err(|source| AgentError::Loop { action: place.action(), source })?;
         }
         Ok(())

@@ -29,13 +29,21 @@ const LIMIT_OF_DECISIONS: usize = LIMIT - ROOM / 2;
 /// A reader who has not taken a byte for so long does not read.
 pub(in crate::agent) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// A line, or what was gathered of them.
+#[derive(Debug, Default)]
+struct Lines {
+    bytes: Vec<u8>,
+    /// How many events each line stands for.
+    events: Vec<u64>,
+}
+
 /// What a queue ends in.
 pub(super) trait Out: Send + 'static {
     /// At most so many bytes are written at once, and one line in any case.
     const BATCH: usize;
 
-    /// Writes whole lines, and returns how many of them were lost. An error is for good.
-    fn put(&mut self, lines: &[u8]) -> io::Result<u64>;
+    /// Writes whole lines, and returns how many at their end were lost. An error is for good.
+    fn put(&mut self, lines: &[u8]) -> io::Result<usize>;
 
     /// Begins a new file, where there are files.
     fn reopen(&mut self) {}
@@ -53,7 +61,7 @@ impl<W: io::Write + Send + 'static> Out for Stream<W> {
     /// What a pipe holds (`fs/pipe.c`, `PIPE_DEF_BUFFERS`).
     const BATCH: usize = 64 * 1024;
 
-    fn put(&mut self, lines: &[u8]) -> io::Result<u64> {
+    fn put(&mut self, lines: &[u8]) -> io::Result<usize> {
         self.0.write_all(lines).and_then(|()| self.0.flush())?;
         Ok(0)
     }
@@ -97,7 +105,7 @@ impl Bell {
 /// The agent's end.
 #[derive(Debug)]
 pub(super) struct Queue {
-    lines: Sender<Vec<u8>>,
+    lines: Sender<Lines>,
     shared: Arc<Shared>,
     dropped: u64,
     /// When what is written was last seen to grow, and to what.
@@ -111,7 +119,7 @@ struct Shared {
     waiting: AtomicUsize,
     /// Bytes written.
     written: AtomicU64,
-    /// Lines that the other end could not write.
+    /// Events that the other end could not write.
     lost: AtomicU64,
     /// Whether to begin a new file.
     reopen: AtomicBool,
@@ -126,28 +134,31 @@ impl Shared {
     }
 
     /// One turn of the writing thread.
-    fn put<O: Out>(&self, out: &mut O, batch: &[u8]) {
+    fn put<O: Out>(&self, out: &mut O, batch: &Lines) {
         if self.reopen.swap(false, Ordering::AcqRel) {
             out.reopen();
         }
-        if !batch.is_empty() {
-            match out.put(batch) {
-                Ok(0) => {}
-                Ok(lost) => drop(self.lost.fetch_add(lost, Ordering::AcqRel)),
+        let Lines { bytes, events } = batch;
+        if !bytes.is_empty() {
+            match out.put(bytes) {
+                Ok(lines) => {
+                    let lost = events.iter().rev().take(lines).sum::<u64>();
+                    self.lost.fetch_add(lost, Ordering::AcqRel);
+                }
                 // Nobody else sets it.
                 Err(error) => drop(self.failed.set(error)),
             }
         }
         *self.trouble() = out.trouble();
-        self.written.fetch_add(batch.len() as u64, Ordering::Release);
-        self.waiting.fetch_sub(batch.len(), Ordering::Release);
+        self.written.fetch_add(bytes.len() as u64, Ordering::Release);
+        self.waiting.fetch_sub(bytes.len(), Ordering::Release);
     }
 }
 
 impl Queue {
     /// The system call filter may come after this: the thread is at work.
     pub(super) fn to<O: Out>(mut out: O, bell: &Bell) -> io::Result<Self> {
-        let (lines, incoming) = channel::unbounded::<Vec<u8>>();
+        let (lines, incoming) = channel::unbounded::<Lines>();
         // Held there as well, so that it goes on for as long as the process: no call of the sandbox's ends a thread.
         let kept = lines.clone();
         let shared = Arc::new(Shared::default());
@@ -166,23 +177,26 @@ impl Queue {
         Ok(Self { lines, shared, dropped: 0, progress: (Instant::now(), 0) })
     }
 
-    /// Hands on a line as it is to be written. Never waits.
-    pub(super) fn push(&mut self, line: Vec<u8>, is_decision: bool) -> io::Result<()> {
+    /// Hands on a line as it is to be written, of so many decisions, or of another event. Never waits.
+    pub(super) fn push(&mut self, line: Vec<u8>, decisions: Option<u64>) -> io::Result<()> {
         self.check()?;
-        let limit = if is_decision { LIMIT_OF_DECISIONS } else { LIMIT };
+        let limit = if decisions.is_some() { LIMIT_OF_DECISIONS } else { LIMIT };
+        let events = decisions.unwrap_or(1);
         if self.waiting() + line.len() > limit {
-            self.dropped += 1;
+            self.dropped += events;
             return Ok(());
         }
         self.shared.waiting.fetch_add(line.len(), Ordering::AcqRel);
-        self.lines.try_send(line).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.lines
+            .try_send(Lines { bytes: line, events: vec![events] })
+            .map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
     /// Lets the other end begin a new file, behind what waits by now.
     pub(super) fn reopen(&self) {
         self.shared.reopen.store(true, Ordering::Release);
         // The other end lives as long as this one.
-        let _ = self.lines.try_send(Vec::new());
+        let _ = self.lines.try_send(Lines::default());
     }
 
     /// Fails once writing has failed.
@@ -196,7 +210,7 @@ impl Queue {
         self.waiting() < ROOM
     }
 
-    /// Lines that found no room, here or there.
+    /// Events that found no room, here or there.
     pub(super) fn lost(&self) -> u64 {
         self.dropped + self.shared.lost.load(Ordering::Acquire)
     }
@@ -232,13 +246,14 @@ impl Queue {
 }
 
 /// With what else is there already: a write for each line would be the most expensive part of a flood.
-fn gather(first: Vec<u8>, incoming: &Receiver<Vec<u8>>, most: usize) -> Vec<u8> {
+fn gather(first: Lines, incoming: &Receiver<Lines>, most: usize) -> Lines {
     let mut batch = first;
-    while !batch.is_empty()
-        && batch.len() < most
+    while !batch.bytes.is_empty()
+        && batch.bytes.len() < most
         && let Ok(line) = incoming.try_recv()
     {
-        batch.extend_from_slice(&line);
+        batch.bytes.extend_from_slice(&line.bytes);
+        batch.events.extend_from_slice(&line.events);
     }
     batch
 }
@@ -272,7 +287,7 @@ mod tests {
             BufReader::new(reader).lines().take(count).map(Result::unwrap).collect::<Vec<_>>()
         });
         for line in &lines {
-            queue.push(text(line), false).unwrap();
+            queue.push(text(line), None).unwrap();
         }
         smol::block_on(queue.finish(&bell)).unwrap();
         assert_eq!(reading.join().unwrap(), lines);
@@ -283,8 +298,9 @@ mod tests {
         let (mut queue, bell, mut reader) = pair();
         let line = "x".repeat(1023);
         let mut pushed = 0;
-        while queue.lost() < 10 {
-            queue.push(text(&line), false).unwrap();
+        while queue.lost() < 70 {
+            // Each stands for seven.
+            queue.push(text(&line), Some(7)).unwrap();
             pushed += 1;
         }
         assert!(!queue.has_room());
@@ -310,7 +326,7 @@ mod tests {
         drop(reader);
         let failed = (0..1000).any(|_| {
             thread::sleep(Duration::from_millis(1));
-            queue.push(text("line"), true).is_err()
+            queue.push(text("line"), Some(1)).is_err()
         });
         assert!(failed);
         assert_eq!(smol::block_on(queue.finish(&bell)).unwrap_err().kind(), io::ErrorKind::BrokenPipe);

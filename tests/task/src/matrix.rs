@@ -72,9 +72,12 @@ const TEMPLATES: &[Template] = &[
     // What is done to and by a running agent, on more kernels than an ordinary day has time for.
     Template { name: "operate", on: On::Daily(&["6.12"]), checks: "operate", ..PLAIN },
     Template { name: "operate-no-lsm", on: On::Daily(&[]), checks: "operate", lsm: LSM_WITHOUT_BPF, ..PLAIN },
-    // The self-guard.
+    // What the agent tells, and what people make of it.
     Template { name: "events", on: On::Daily(&["6.12"]), checks: "events", ..PLAIN },
     Template { name: "events-no-lsm", on: On::Daily(&[]), checks: "events", lsm: LSM_WITHOUT_BPF, ..PLAIN },
+    // More denials than anybody reads; --param aegis.seconds=60 makes it a minute.
+    Template { name: "load", on: On::Daily(&["6.12"]), checks: "load", ..PLAIN },
+    // The self-guard.
     Template { name: "guard", on: On::Daily(&["6.12"]), checks: "guard", ..PLAIN },
     Template { name: "guard-no-lsm", on: On::Daily(&[]), checks: "guard", lsm: LSM_WITHOUT_BPF, ..PLAIN },
     // The least that each operation takes, one run of it for each capability.
@@ -125,9 +128,6 @@ const TEMPLATES: &[Template] = &[
         counted: true,
         ..PLAIN
     },
-    // More denials than anybody reads; --param aegis.seconds=60 makes it a minute. Emulated processors are not up to it:
-    // what is lost there is more than the bound that the check holds it to.
-    Template { name: "load", on: On::Daily(&[]), checks: "load", ..PLAIN },
     // The ways out that stand on the kernel command line.
     Template { name: "off", on: On::Newest, checks: "off", params: &["aegisbpf.off"], ..PLAIN },
     Template { name: "audit", on: On::Newest, checks: "audit", params: &["aegisbpf.mode=audit"], ..PLAIN },
@@ -245,6 +245,7 @@ mod tests {
                 "6.12/trace",
                 "6.12/operate",
                 "6.12/events",
+                "6.12/load",
                 "6.12/guard",
                 "6.12/apparmor",
                 "6.12/selinux",

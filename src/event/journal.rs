@@ -41,13 +41,15 @@ fn priority(event: &Event) -> u8 {
     }
 }
 
-/// The entry of a line. Each key of the native event is a field, `AEGISBPF_` and its name in capitals.
+/// The entry of a line. Each key of the native event is a field, `AEGISBPF_` and its name in capitals; `AEGISBPF_EVENT` is
+/// the whole of it, for the commands that read events.
 pub fn entry(line: &Line<'_>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(2048);
     field(&mut bytes, "MESSAGE", &statement(line));
     field(&mut bytes, "MESSAGE_ID", message_id(&line.event));
     field(&mut bytes, "PRIORITY", &priority(&line.event).to_string());
     field(&mut bytes, "SYSLOG_IDENTIFIER", "aegisbpf");
+    field(&mut bytes, "AEGISBPF_EVENT", &serde_json::to_string(line).unwrap_or_default());
     let Ok(Value::Object(keys)) = serde_json::to_value(line) else { return bytes };
     for (key, value) in &keys {
         let text = match value {
@@ -104,6 +106,7 @@ mod tests {
             "AEGISBPF_TYPE=lost",
             "AEGISBPF_SEQ=7",
             "AEGISBPF_TOTAL=9",
+            &format!("AEGISBPF_EVENT={}", serde_json::to_string(&line(&lost)).unwrap()),
         ] {
             assert!(entry.lines().any(|line| line == field), "no {field} in {entry}");
         }

@@ -3,13 +3,13 @@
 use super::super::agent::{contains, ends, readable, want};
 use super::super::load::opens;
 use super::super::{Check, CheckError};
-use super::service::{self, Service, deny, does, eventually, options, write_policy};
+use super::service::{self, Service, deny, does, eventually, logs, options, write_policy};
 use crate::run::Cmd;
 use guest::AGENT;
 use std::fs;
 use std::time::Duration;
 
-pub(super) const CHECKS: [Check; 9] = [
+pub(super) const CHECKS: [Check; 10] = [
     Check { id: "runbook.enforcement-lost", run: |_| enforcement_lost() },
     Check { id: "runbook.false-positive", run: |_| false_positive() },
     Check { id: "runbook.high-deny-rate", run: |_| high_deny_rate() },
@@ -19,6 +19,7 @@ pub(super) const CHECKS: [Check; 9] = [
     Check { id: "runbook.break-glass", run: |_| break_glass() },
     Check { id: "runbook.upgrade", run: |_| upgrade() },
     Check { id: "runbook.canary", run: |_| canary() },
+    Check { id: "runbook.troubleshooting-and-collectors", run: |_| troubleshooting() },
 ];
 
 /// A canary of two short phases, with a start and a proof in each.
@@ -67,20 +68,17 @@ impl Page {
     }
 }
 
-/// The service as it enforces, its events in the file that the pages speak of.
+/// The service as it enforces.
 fn enforcing(id: &str) -> Result<Service, CheckError> {
     let service = Service::install(id)?;
-    options("--enforce --log-to stdout --log-format json --log-file /var/log/aegisbpf/events.json")?;
+    options("--enforce")?;
     ends(&Cmd::new("systemctl").args(["restart", "aegisbpf"]).timeout(LONG), 0)?;
     want("the secret", opens(&service.place.secret) == Some(false), true)?;
     Ok(service)
 }
 
 fn told(service: &Service) -> Result<(), CheckError> {
-    eventually("the log of events", || {
-        let log = fs::read_to_string("/var/log/aegisbpf/events.json").unwrap_or_default();
-        Ok(log.lines().any(|line| line.contains("\"deny\"") && line.contains(&service.place.secret)))
-    })
+    logs(&["DENY", &service.place.secret])
 }
 
 fn enforcement_lost() -> Result<(), CheckError> {
@@ -200,4 +198,21 @@ fn canary() -> Result<(), CheckError> {
     done?;
     contains("the evidence", &index, "PASS")?;
     want("the secret afterwards", opens(&service.place.secret) == Some(false), true)
+}
+
+/// With the events of this boot, and with a file of them as collectors read it.
+fn troubleshooting() -> Result<(), CheckError> {
+    const FILE: &str = "/var/log/aegisbpf/events.json";
+    let service = enforcing("runbook-trouble")?;
+    told(&service)?;
+    Page::new(include_str!("../../../../../docs/TROUBLESHOOTING.md")).rest()?;
+    Page::new(include_str!("../../../../../docs/SIEM.md")).rest()?;
+    options(&format!("--enforce --log-to stdout --log-format json --log-file {FILE}"))?;
+    ends(&Cmd::new("systemctl").args(["restart", "aegisbpf"]).timeout(LONG), 0)?;
+    want("the secret", opens(&service.place.secret) == Some(false), true)?;
+    eventually("the file of events", || {
+        let log = fs::read_to_string(FILE).unwrap_or_default();
+        Ok(log.lines().any(|line| line.contains("\"deny\"") && line.contains(&service.place.secret)))
+    })?;
+    ends(&Cmd::new(AGENT).args(["event", "validate", FILE]), 0).map(drop)
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use crate::{
     cmd::remedy::remedies,
     policy::visible,
-    state::{AttachState, BinaryState, Health, HookState, Status},
+    state::{AttachState, BinaryState, Decided, EventState, Health, HookState, Status},
     tier::Mode,
 };
 
@@ -21,8 +21,8 @@ pub(super) fn text(status: &Status, misreporting: bool, verbose: bool, now: Syst
     lines.extend(policy(status));
     lines.extend(hooks(status, verbose, now));
     lines.extend(status.uncovered.iter().map(|claim| row("uncovered", claim)));
-    let (submitted, lost) = (status.events.submitted, status.events.lost);
-    lines.push(row("events", &format!("{submitted} told, {lost} lost")));
+    lines.extend(decided(status));
+    lines.push(events(&status.events));
     let pid = status.agent.pid.filter(|_| status.agent.running);
     lines.push(row(
         "agent",
@@ -35,6 +35,27 @@ pub(super) fn text(status: &Status, misreporting: bool, verbose: bool, now: Syst
     }));
     lines.extend(status.sandbox.iter().map(|sandbox| row("sandbox", sandbox)));
     lines.iter().map(|line| visible(line) + "\n").collect()
+}
+
+/// What the agent has counted; nothing where none has.
+fn decided(status: &Status) -> Option<String> {
+    let sum = |of: fn(&Decided) -> u64| status.decisions.iter().map(of).fold(0, u64::saturating_add);
+    let (denied, passed) = (sum(|one| one.deny), sum(|one| one.would_deny));
+    (!status.decisions.is_empty()).then(|| {
+        row("decided", &format!("{denied} denied, {passed} passed that would be, since the agent began"))
+    })
+}
+
+/// How many events there were, and of those that were lost what had no room for them.
+fn events(events: &EventState) -> String {
+    let by: Vec<String> = events
+        .lost_by
+        .iter()
+        .filter(|(_, lost)| **lost > 0)
+        .map(|(by, lost)| format!("{by} {lost}"))
+        .collect();
+    let by = if by.is_empty() { String::new() } else { format!(": {}", by.join(", ")) };
+    row("events", &format!("{} told, {} lost{by}", events.submitted, events.lost))
 }
 
 fn row(label: &str, text: &str) -> String {
@@ -146,6 +167,26 @@ mod tests {
     fn shown(status: &Status, verbose: bool) -> String {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(104);
         text(status, false, verbose, now)
+    }
+
+    #[test]
+    fn decisions_are_summed_and_losses_say_where() {
+        let decided = |hook: &str, deny| Decided { hook: hook.to_owned(), deny, would_deny: 1 };
+        let status = Status {
+            decisions: vec![decided("file_open", 5), decided("mmap_file", 2)],
+            events: EventState {
+                submitted: 9,
+                lost: 3,
+                lost_by: [("agent".to_owned(), 0), ("kernel".to_owned(), 3)].into(),
+            },
+            ..status(&[])
+        };
+        let text = shown(&status, false);
+        assert!(
+            text.contains("decided    7 denied, 2 passed that would be, since the agent began\n"),
+            "{text}"
+        );
+        assert!(text.contains("events     9 told, 3 lost: kernel 3\n"), "{text}");
     }
 
     const EARLY: Option<&str> = Some("1970-01-01T00:01:40Z");

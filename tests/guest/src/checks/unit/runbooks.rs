@@ -151,7 +151,7 @@ fn policy_apply_failed() -> Result<(), CheckError> {
     let outcome = Cmd::new("systemctl").args(["reload", "aegisbpf"]).run()?;
     want("the reload fails", outcome.code() != 0, true)?;
     let mut page = Page::new(include_str!("../../../../../docs/runbooks/policy-apply-failed.md"));
-    contains("the log", &page.step(&[])?, "refused")?;
+    contains("the log", &page.step(&[])?, "REFUSED")?;
     page.step(&[("aegisbpf policy lint", 65), ("aegisbpf policy verify", 65)])?;
     write_policy(&format!("{good}{}\n", service.place.neighbour))?;
     page.rest()?;

@@ -18,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Seconds that a VM may take. The longest rows take half of it on two emulated processors.
-const LIMIT: u64 = 1800;
+const LIMIT: u64 = 2700;
 
 /// Options of `vm`. Without `--run` and `--shell` it runs the matrix.
 #[derive(Debug, clap::Args)]

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{self, BufRead, BufReader, Read as _},
+    io::{self, BufRead, BufReader},
     path::Path,
 };
 
@@ -12,12 +12,9 @@ use serde::Serialize;
 use crate::{
     cli::{EventCommand, EventValidateArgs},
     cmd::{print, print_json},
-    event,
+    event::{self, BadLine, Lines, Numbered},
     exit::{Exit, Failure},
 };
-
-/// No event comes near it: its three longest paths, escaped.
-const LONGEST: u64 = 64 * 1024;
 
 /// So many bad lines are told, and the others counted.
 const TOLD: usize = 20;
@@ -67,50 +64,24 @@ fn validate(args: &EventValidateArgs) -> Result<Exit, Failure> {
 }
 
 /// Goes through the lines, of which one is in memory at a time.
-fn judge(mut lines: impl BufRead) -> io::Result<Report> {
+fn judge(lines: impl BufRead) -> io::Result<Report> {
     let mut report = Report { schema_version: 1, ..Report::default() };
-    let mut bytes = Vec::new();
-    loop {
-        bytes.clear();
-        if lines.by_ref().take(LONGEST + 1).read_until(b'\n', &mut bytes)? == 0 {
-            break;
-        }
-        report.events += 1;
-        match kind(&bytes) {
+    let mut lines = Lines::of(lines);
+    while let Some(Numbered { number, line }) = lines.next_line()? {
+        report.events = number;
+        match kind(line) {
             Ok(kind) => *report.types.entry(kind).or_default() += 1,
             Err(why) => report.refuse(why),
-        }
-        if is_long(&bytes) {
-            pass_over(&mut lines)?;
         }
     }
     report.valid = report.invalid == 0;
     Ok(report)
 }
 
-fn is_long(bytes: &[u8]) -> bool {
-    bytes.len() as u64 > LONGEST && bytes.last() != Some(&b'\n')
-}
-
-fn kind(bytes: &[u8]) -> Result<&'static str, String> {
-    if is_long(bytes) {
-        return Err(format!("it is longer than {LONGEST} bytes"));
-    }
+fn kind(line: Result<&[u8], BadLine>) -> Result<&'static str, String> {
+    let bytes = line.map_err(|bad| bad.to_string())?;
     let text = std::str::from_utf8(bytes).map_err(|fault| format!("it is not UTF-8: {fault}"))?;
-    event::check(text.strip_suffix('\n').unwrap_or(text)).map_err(|unfit| unfit.to_string())
-}
-
-/// The rest of a line that is too long to be one.
-fn pass_over(lines: &mut impl BufRead) -> io::Result<()> {
-    loop {
-        let there = lines.fill_buf()?;
-        let end = there.iter().position(|byte| *byte == b'\n');
-        let (length, last) = end.map_or((there.len(), there.is_empty()), |end| (end + 1, true));
-        lines.consume(length);
-        if last {
-            return Ok(());
-        }
-    }
+    event::check(text).map_err(|unfit| unfit.to_string())
 }
 
 impl Report {

@@ -24,11 +24,11 @@ pub enum BadLine {
 
 /// A line with its number, from 1.
 #[derive(Debug)]
-pub struct Numbered {
+pub struct Numbered<T> {
     /// Its number.
     pub number: u64,
-    /// The event, or why it is none.
-    pub line: Result<Line<'static>, BadLine>,
+    /// What stands there, or why that is none.
+    pub line: Result<T, BadLine>,
 }
 
 /// Reads events one by one, in the memory of one line.
@@ -45,19 +45,24 @@ impl<R: BufRead> Lines<R> {
         Self { input, number: 0, buffer: Vec::new() }
     }
 
-    /// The next line that is not empty; `None` at the end.
-    pub fn read(&mut self) -> io::Result<Option<Numbered>> {
-        loop {
-            self.buffer.clear();
-            let Some(whole) = self.fill()? else { return Ok(None) };
-            self.number += 1;
-            let text = self.buffer.trim_ascii();
-            if whole && text.is_empty() {
-                continue;
+    /// The event of the next line that is not empty; `None` at the end.
+    pub fn read(&mut self) -> io::Result<Option<Numbered<Line<'static>>>> {
+        while let Some(Numbered { number, line }) = self.next_line()? {
+            let text = line.map(<[u8]>::trim_ascii);
+            if !matches!(text, Ok([])) {
+                return Ok(Some(Numbered { number, line: text.and_then(parse) }));
             }
-            let line = if whole { parse(text) } else { Err(BadLine::TooLong) };
-            return Ok(Some(Numbered { number: self.number, line }));
         }
+        Ok(None)
+    }
+
+    /// The next line as it stands, without its line feed; `None` at the end.
+    pub fn next_line(&mut self) -> io::Result<Option<Numbered<&[u8]>>> {
+        self.buffer.clear();
+        let Some(whole) = self.fill()? else { return Ok(None) };
+        self.number += 1;
+        let line = if whole { Ok(self.buffer.as_slice()) } else { Err(BadLine::TooLong) };
+        Ok(Some(Numbered { number: self.number, line }))
     }
 
     /// Takes a line into the buffer, and says whether it had room; `None` at the end of the input. What does not fit is

@@ -1,11 +1,6 @@
 //! The decisions of a phase, put together for the person who says which of them are false positives.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    fs::File,
-    io::{BufRead as _, BufReader, Read as _},
-};
+use std::{collections::BTreeMap, fmt::Write as _, fs::File, io::BufReader};
 
 use serde::Deserialize;
 
@@ -13,10 +8,11 @@ use super::{
     agent::EVENTS,
     evidence::{Evidence, failed},
 };
-use crate::exit::Failure;
+use crate::{
+    event::{Lines, Numbered},
+    exit::Failure,
+};
 
-/// No line of ours is longer; of one that is, what follows is read as another.
-const LINE: u64 = 256 * 1024;
 /// So many kinds are told apart; the others are counted together.
 const KINDS: usize = 4096;
 /// So many are shown.
@@ -52,16 +48,14 @@ impl Review {
     /// Reads the events of a phase.
     pub(super) fn of(dir: &Evidence) -> Result<Self, Failure> {
         let path = dir.path().join(EVENTS);
-        let mut events = BufReader::new(File::open(&path).map_err(failed(&path))?);
-        let (mut review, mut line) = (Self::default(), Vec::new());
-        loop {
-            line.clear();
-            let read = events.by_ref().take(LINE).read_until(b'\n', &mut line).map_err(failed(&path))?;
-            if read == 0 {
-                return Ok(review);
+        let mut events = Lines::of(BufReader::new(File::open(&path).map_err(failed(&path))?));
+        let mut review = Self::default();
+        while let Some(Numbered { line, .. }) = events.next_line().map_err(failed(&path))? {
+            if let Ok(line) = line {
+                review.line(line);
             }
-            review.line(&line);
         }
+        Ok(review)
     }
 
     /// Takes a line; those that are no decisions are for others.

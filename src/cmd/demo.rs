@@ -230,7 +230,7 @@ fn show_events(reader: &mut Reader, guard: &Guard, source: &Source) -> Result<us
             continue;
         }
         if let Some(event) = event
-            && let Some(rule) = event.rule()
+            && let Some(rule) = event.decision().map(|decision| decision.rule)
             && !rules.contains(&rule)
         {
             rules.push(rule);

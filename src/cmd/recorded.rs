@@ -12,7 +12,7 @@ use std::{
 use crate::{
     agent::Source,
     enforce,
-    event::{Decision, Event, Line, Lines, Numbered},
+    event::{Decision, Line, Lines, Numbered},
     exit::{self, Exit, Failure},
     kernel::Host,
     plan::{Doubt, Looked, Matcher, Operand, Recorded, There, Verdict, operand},
@@ -268,14 +268,6 @@ pub(super) fn doubt_text(doubt: Doubt) -> String {
         Doubt::Cgroup(line) => {
             format!("the event does not say whether its cgroup is that on line {line}, or below it")
         }
-    }
-}
-
-/// The decision that an event is.
-pub(super) fn decision<'a>(line: &'a Line<'_>) -> Option<&'a Decision> {
-    match &*line.event {
-        Event::Deny(decision) | Event::WouldDeny(decision) => Some(decision),
-        _ => None,
     }
 }
 

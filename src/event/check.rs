@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Decision, Event, Line, SCHEMA_VERSION};
+use super::{Decision, Event, LOSSES, Line, SCHEMA_VERSION};
 use crate::{
     abi,
     tier::{Mode, TIERS},
@@ -84,9 +84,7 @@ fn fault(line: &Line<'_>) -> Option<&'static str> {
         ]),
         // The type of a digest takes capitals as well, and they do not come out as they were.
         Event::PolicyChange(_) => None,
-        Event::Lost(lost) => {
-            wrong(&[("reason", ["kernel", "agent", "output", "file", "journal"].contains(&&*lost.reason))])
-        }
+        Event::Lost(lost) => wrong(&[("reason", LOSSES.contains(&&*lost.reason))]),
         Event::Proof(proof) => wrong(&[("hook", proof.hook == POLICY || is_hook(&proof.hook, true))]),
     })
 }

@@ -205,6 +205,9 @@ pub struct ProofResult {
     pub detail: String,
 }
 
+/// What can have no room for an event: the ring buffer, an agent that died, and each way out.
+pub const LOSSES: [&str; 5] = ["kernel", "agent", "output", "file", "journal"];
+
 /// A loss.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Lost {
@@ -229,10 +232,10 @@ impl Event {
         }
     }
 
-    /// The rule that matched, for a decision.
-    pub fn rule(&self) -> Option<u32> {
+    /// The decision that it tells of.
+    pub fn decision(&self) -> Option<&Decision> {
         match self {
-            Self::Deny(decision) | Self::WouldDeny(decision) => Some(decision.rule),
+            Self::Deny(decision) | Self::WouldDeny(decision) => Some(decision),
             _ => None,
         }
     }
@@ -249,9 +252,6 @@ impl Event {
 
     /// When it happened, where the kernel said so.
     pub fn at(&self) -> Option<SystemTime> {
-        match self {
-            Self::Deny(decision) | Self::WouldDeny(decision) => decision.at,
-            _ => None,
-        }
+        self.decision()?.at
     }
 }

@@ -156,10 +156,7 @@ impl Sinks {
 
     /// Hands an event to each sink. Never waits.
     pub(super) fn tell(&mut self, event: &Event) -> Result<(), AgentError> {
-        let decisions = match event {
-            Event::Deny(decision) | Event::WouldDeny(decision) => Some(decision.count),
-            _ => None,
-        };
+        let decisions = event.decision().map(|decision| decision.count);
         let line = self.lines.next(event);
         for Sink { place, queue, .. } in &mut self.all {
             let pushed = queue.push(place.form(self.talk, &line), decisions);

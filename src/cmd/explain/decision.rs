@@ -166,7 +166,7 @@ fn by_text(trace: &mut Trace, line: &Line<'_>, source: &Source, asked: &Recorded
 }
 
 fn count(line: &Line<'_>) -> u64 {
-    crate::cmd::recorded::decision(line).map_or(1, |decision| decision.count)
+    line.event.decision().map_or(1, |decision| decision.count)
 }
 
 fn scope(matcher: &Matcher<'_>, source: &Source, asked: &Recorded) -> String {

@@ -118,7 +118,7 @@ pub(super) fn input(topic: &str) -> Option<Input> {
 pub(super) fn run(input: &Input, args: &ExplainArgs, places: &Places) -> Result<Exit, Failure> {
     let line = found(input, args.seq)?;
     let given = args.policy.as_deref().map(|path| Source::read(path, false)).transpose()?;
-    let trace = match recorded::decision(&line) {
+    let trace = match line.event.decision() {
         Some(decided) if decided.operation != "guard" => {
             let mut policies = Policies::of(given.as_ref(), &places.state_dir);
             decision::trace(&line, decided, &mut policies, given.as_ref())
@@ -143,7 +143,7 @@ fn found(input: &Input, seq: Option<u64>) -> Result<Line<'static>, Failure> {
         if seq.is_some_and(|seq| seq != line.seq) {
             return;
         }
-        if seq.is_none() && recorded::decision(&line).is_some() {
+        if seq.is_none() && line.event.decision().is_some() {
             decision = Some(line);
         } else {
             any = Some(line);

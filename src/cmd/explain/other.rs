@@ -2,17 +2,14 @@
 
 use super::event::Trace;
 use crate::{
-    cmd::{
-        recorded::{decision, program},
-        remedy::remedies,
-    },
+    cmd::{recorded::program, remedy::remedies},
     event::{Decision, Event, Line, Lost, PolicyChange, ProofResult, StateChange},
     kernel::errno_name,
 };
 
 /// Explains it.
 pub(super) fn trace(line: &Line<'_>) -> Trace {
-    if let Some(decision) = decision(line) {
+    if let Some(decision) = line.event.decision() {
         return guarded(line, decision);
     }
     match &*line.event {

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     abi,
     enforce::MapSize,
+    event::LOSSES,
     kernel::BootSwitches,
     state::{AttachState, Health, Status},
     tier::Mode,
@@ -108,12 +109,8 @@ fn hooks(page: &mut Page, status: &Status) {
     );
 }
 
-/// What can have no room for an event. All are told from the beginning: what comes out of nowhere is no increase to
-/// Prometheus.
-const LOSSES: [&str; 5] = ["kernel", "agent", "output", "file", "journal"];
-
 fn decisions(page: &mut Page, status: &Status) {
-    // Attached hooks from the beginning, for the same reason.
+    // Attached hooks and losses from the beginning: what comes out of nowhere is no increase to Prometheus.
     let attached = status.hooks.iter().filter(|hook| hook.attached).map(|hook| (hook.name.as_str(), (0, 0)));
     let mut by_hook: BTreeMap<&str, (u64, u64)> = attached.collect();
     by_hook.extend(status.decisions.iter().map(|one| (one.hook.as_str(), (one.deny, one.would_deny))));

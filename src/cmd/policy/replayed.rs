@@ -12,7 +12,7 @@ use crate::{
     cli::{Places, SimulateArgs},
     cmd::{
         print, print_json,
-        recorded::{Judge, Policies, decision, doubt_text, each, look, program, roots, rule_text},
+        recorded::{Judge, Policies, doubt_text, each, look, program, roots, rule_text},
     },
     event::Line,
     exit::{Exit, Failure},
@@ -125,7 +125,7 @@ pub(super) fn policy(file: Option<&Path>, places: &Places) -> Result<Source, Fai
 
 impl Tally {
     fn take(&mut self, line: &Line<'_>, judge: &Judge<'_>, policies: &mut Policies<'_>) {
-        let Some(decision) = decision(line) else {
+        let Some(decision) = line.event.decision() else {
             self.other_events += 1;
             return;
         };

@@ -15,7 +15,7 @@ use crate::{
     cmd::{
         advice::Advice,
         print, print_bytes, print_json,
-        recorded::{Judge, Policies, decision, each, look, program, roots, rule_text},
+        recorded::{Judge, Policies, each, look, program, roots, rule_text},
     },
     event::Line,
     exit::{self, Exit, Failure},
@@ -73,7 +73,7 @@ struct Cases {
 
 impl Cases {
     fn take(&mut self, line: &Line<'_>, judge: &Judge<'_>, policies: &mut Policies<'_>) {
-        let Some(decision) = decision(line) else { return };
+        let Some(decision) = line.event.decision() else { return };
         let Some(asked) = decision.recorded(policies.matched(decision)) else { return };
         let count = decision.count;
         let by = match judge.judge(&line.host, &asked) {

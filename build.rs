@@ -12,6 +12,8 @@ mod failures;
 mod seccomp;
 #[path = "build/tiers.rs"]
 mod tiers;
+#[path = "build/types.rs"]
+mod types;
 
 use std::{error::Error, path::PathBuf};
 
@@ -21,6 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     bpf::compile("bpf-tracepoint/trace.bpf.c", &out.join("trace.o"))?;
     bpf::compile("bpf-lsm/layout.bpf.c", &out.join("layout.o"))?;
     abi::generate(&out.join("layout.o"), &out.join("abi.rs"))?;
+    types::generate(&out.join("lsm.o"), &out.join("types.rs"))?;
     let lists = [("AGENT", "src/confine/calls.toml"), ("HELPER", "src/confine/helper.toml")];
     seccomp::generate(&lists, &out.join("seccomp.rs"))?;
     tiers::generate("tiers", &out.join("tiers.rs"))?;

@@ -325,17 +325,15 @@ struct aegis_control {
 	struct aegis_repeats repeats;
 };
 
-/* What the enrolment program saw of the last stat(2) of the enrolling thread.
- * Each enroller has its own. */
+/* What the enrolment program saw last. Several may enrol at a time, and each tells its own record from those of others. */
 struct aegis_enrolled {
 	struct aegis_inode inode;
 	u32 generation;
-	/* Grows with each record, so that a stale one is told from a fresh one. */
-	u32 seq;
-	/* The thread whose next stat(2) is recorded, as the first pid namespace numbers
-   * it; 0 again once that is done. */
+	/* The thread that enrolled, as the first pid namespace numbers it. */
 	u32 tid;
-	u32 pad;
+	/* Both grow by one with each record: while they differ, one is being written. */
+	u32 began;
+	u32 ended;
 	/* Addresses of the dentry and of the mount. */
 	u64 dentry;
 	u64 mount;

@@ -66,7 +66,7 @@ static __always_inline int walk_cgroups(u8 *data, volatile u32 *at, u32 room, u3
 {
 	for (u32 i = 0; i < depth; i++) {
 		struct cgroup *cgroup = (void *)address;
-		u64 above = (u64)BPF_CORE_READ(cgroup, self.parent);
+		u64 above = cgroup_above(address);
 		u32 to = *at;
 		long len;
 
@@ -79,9 +79,18 @@ static __always_inline int walk_cgroups(u8 *data, volatile u32 *at, u32 room, u3
 		if (len <= 0 || len >= name_room)
 			return 1;
 		*at = to + len;
-		address = above - bpf_core_field_offset(struct cgroup, self);
+		address = above;
 	}
 	return 1;
+}
+
+/* Where the name of what a process executes is; of a kernel thread its own name. */
+GLOBAL u64 name_of_process(u64 address)
+{
+	struct task_struct *task = (void *)address;
+	const void *name = BPF_CORE_READ(task, mm, exe_file, f_path.dentry, d_name.name);
+
+	return (u64)(name ?: &task->comm);
 }
 
 /* The process that begot the rest is its own parent, and has the number 0. */
@@ -89,14 +98,10 @@ static __always_inline void describe_ancestors(struct aegis_event *event, struct
 {
 	for (u32 i = 0; i < AEGIS_ANCESTORS; i++) {
 		struct aegis_ancestor *one = &event->ancestors[i];
-		const void *name;
 
 		task = BPF_CORE_READ(task, real_parent);
 		one->pid = BPF_CORE_READ(task, tgid);
-		name = BPF_CORE_READ(task, mm, exe_file, f_path.dentry, d_name.name);
-		if (!name)
-			name = &task->comm;
-		bpf_probe_read_kernel_str(one->exe, sizeof(one->exe), name);
+		bpf_probe_read_kernel_str(one->exe, sizeof(one->exe), (void *)name_of_process((u64)task));
 	}
 }
 

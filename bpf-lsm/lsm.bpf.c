@@ -8,7 +8,7 @@
  *   file.bpf.h        what is done to an open file, or by opening it
  *   entry.bpf.h       what is done to a name in a directory, and to attributes
  *   guard.bpf.h       what is done to the agent itself, its maps, programs, pins and binary; attached with --guard
- *   inode_getattr     records what stat(2) reached, while paths are enrolled; never refuses
+ *   enrol             records what a descriptor stands for; run by whoever enrols paths, attached to nothing
  *
  * A hook returns constants from branches only: the verifier of v6.12 refuses
  * LSM programs whose return value it cannot bound, and `return cond ? -1 : 0`
@@ -23,22 +23,32 @@
 /* Filled by the enrolment program, mapped by the one enrolling. */
 struct aegis_enrolled enrolled SEC(".data.enrolled");
 
-SEC("lsm/inode_getattr")
-int inode_getattr(u64 *ctx)
+static __always_inline struct file *file_of_descriptor(u64 descriptor)
 {
-	const struct path *path = (void *)ctx[0];
-	struct inode *inode;
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(table, fd), *file = NULL;
 
-	if (enrolled.tid == (u32)bpf_get_current_pid_tgid()) {
-		inode = path->dentry->d_inode;
-		enrolled.generation = identify(&enrolled.inode, inode);
-		enrolled.dentry = number_at(__builtin_preserve_access_index(&path->dentry));
-		enrolled.mount = number_at(__builtin_preserve_access_index(&path->mnt));
-		enrolled.seq += 1;
-		/* Once: overlayfs goes on to ask for the file below (until v6.7, 8a924db2d7b5), and that is another one. */
-		enrolled.tid = 0;
-	}
-	return 0;
+	if (descriptor < BPF_CORE_READ(table, max_fds))
+		bpf_probe_read_kernel(&file, sizeof(file), files + descriptor);
+	return file;
+}
+
+/* Run with a descriptor of the caller's as its argument; attached to nothing. Answers whether there is one. */
+SEC("raw_tracepoint")
+int enrol(u64 *ctx)
+{
+	struct file *file = file_of_descriptor(ctx[0]);
+
+	if (!file)
+		return 0;
+	__sync_fetch_and_add(&enrolled.began, 1);
+	enrolled.tid = bpf_get_current_pid_tgid();
+	enrolled.dentry = (u64)BPF_CORE_READ(file, f_path.dentry);
+	enrolled.mount = (u64)BPF_CORE_READ(file, f_path.mnt);
+	enrolled.generation = identify_other(&enrolled.inode, BPF_CORE_READ(file, f_path.dentry, d_inode));
+	__sync_fetch_and_add(&enrolled.ended, 1);
+	return 1;
 }
 
 char _license[] SEC("license") = "GPL";

@@ -273,6 +273,32 @@ GLOBAL u64 find_tree(u64 asked, u64 dentry, u64 mount)
 	return 0;
 }
 
+/* What the policy says about the cgroup of an id. */
+GLOBAL u32 flags_of_cgroup(u64 slot, u64 id)
+{
+	u32 key = slot;
+	void *set = bpf_map_lookup_elem(&cgroups, &key);
+	struct aegis_cgroup *entry = set ? bpf_map_lookup_elem(set, &id) : NULL;
+
+	return entry ? entry->flags : 0;
+}
+
+GLOBAL u64 cgroup_id(u64 address)
+{
+	struct cgroup *cgroup = (void *)address;
+
+	return BPF_CORE_READ(cgroup, kn, id);
+}
+
+/* 0: there is none. */
+GLOBAL u64 cgroup_above(u64 address)
+{
+	struct cgroup *cgroup = (void *)address;
+	u64 above = (u64)BPF_CORE_READ(cgroup, self.parent);
+
+	return above ? above - bpf_core_field_offset(struct cgroup, self) : 0;
+}
+
 /*
  * What the policy says about a cgroup and those above it, all flags together. Walked by hand: LSM programs have no
  * helper for the ids above on v5.10.
@@ -280,24 +306,15 @@ GLOBAL u64 find_tree(u64 asked, u64 dentry, u64 mount)
 GLOBAL u32 cgroup_flags(u64 slot)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
-	u32 key = slot, flags = 0;
-	void *set = bpf_map_lookup_elem(&cgroups, &key);
+	u64 cgroup = (u64)BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	u32 flags = 0;
 
-	if (!set)
-		return 0;
 	for (int level = 0; level < AEGIS_CGROUP_DEPTH && cgroup; level++) {
-		u64 id = BPF_CORE_READ(cgroup, kn, id);
-		struct aegis_cgroup *entry = bpf_map_lookup_elem(set, &id);
-		struct cgroup_subsys_state *above;
-
-		if (entry)
-			flags |= entry->flags;
+		flags |= flags_of_cgroup(slot, cgroup_id(cgroup));
 		/* Nothing above can change the answer; the verifier is spared the combinations, too. */
 		if (flags & AEGIS_CGROUP_ALLOW)
 			return flags;
-		above = BPF_CORE_READ(cgroup, self.parent);
-		cgroup = above ? (void *)above - bpf_core_field_offset(struct cgroup, self) : NULL;
+		cgroup = cgroup_above(cgroup);
 	}
 	return flags;
 }
@@ -428,29 +445,28 @@ static __always_inline int moves_processes(const u64 name[2])
 	       (name[0] == *(u64 *)threads && name[1] == *(u64 *)(threads + 8));
 }
 
+GLOBAL u64 inode_number(u64 dentry_address)
+{
+	struct dentry *dentry = (void *)dentry_address;
+
+	return BPF_CORE_READ(dentry, d_inode, i_ino);
+}
+
 /* Whether opening this file of the cgroup file system for writing is a way for the current process out of the scope. */
 GLOBAL u64 leaves_scope(u64 slot_number, u64 dentry_address)
 {
 	struct dentry *dentry = (void *)dentry_address;
-	u32 slot = slot_number % AEGIS_SLOTS, key = slot, there = 0;
-	void *set = bpf_map_lookup_elem(&cgroups, &key);
-	u64 name[2] = {};
+	u32 slot = slot_number % AEGIS_SLOTS, there = 0;
+	u64 name[2] = {}, directory;
 
 	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(dentry, d_name.name));
-	if (!set || !moves_processes(name))
+	if (!moves_processes(name) || !binds(slot, cgroup_flags(slot)))
 		return 0;
-	if (!binds(slot, cgroup_flags(slot)))
-		return 0;
-	dentry = BPF_CORE_READ(dentry, d_parent);
-	for (int level = 0; level < AEGIS_CGROUP_DEPTH && dentry; level++) {
+	directory = (u64)BPF_CORE_READ(dentry, d_parent);
+	for (int level = 0; level < AEGIS_CGROUP_DEPTH && directory; level++) {
 		/* The number of a directory here is the id of its cgroup (kernfs, v5.5, 67c0496e87d1). */
-		u64 id = BPF_CORE_READ(dentry, d_inode, i_ino);
-		struct aegis_cgroup *entry = bpf_map_lookup_elem(set, &id);
-		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-
-		if (entry)
-			there |= entry->flags;
-		dentry = parent == dentry ? NULL : parent;
+		there |= flags_of_cgroup(slot, inode_number(directory));
+		directory = dentry_above(directory, 0, 0);
 	}
 	return binds(slot, there) ? 0 : ANSWER_DENIED | ANSWER_WAY_OUT;
 }

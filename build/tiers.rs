@@ -46,7 +46,6 @@ struct Tier {
     #[serde(default)]
     backed_up: bool,
     hook: Vec<Hook>,
-    enrol: Option<Enrol>,
     claims: Claims,
     failures: Failures,
 }
@@ -75,13 +74,6 @@ enum Need {
     IfPresent,
     OnRequest,
     Guard,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Enrol {
-    program: String,
-    target: String,
 }
 
 #[derive(Deserialize)]
@@ -180,12 +172,6 @@ fn emit(tier: &Tier, code: &mut String) -> std::fmt::Result {
         }
     }
     writeln!(code, "        ],")?;
-    match &tier.enrol {
-        Some(Enrol { program, target }) => {
-            writeln!(code, "        enrol: Some(Enrol {{ program: {program:?}, target: {target:?} }}),")?;
-        }
-        None => writeln!(code, "        enrol: None,")?,
-    }
     writeln!(code, "        denies: &{:?}, observes: &{:?},", claims.denies, claims.observes)?;
     writeln!(code, "        cannot: &{:?},", claims.cannot.iter().collect::<Vec<_>>())
 }

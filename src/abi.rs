@@ -241,9 +241,9 @@ pub struct InodeCell {
 pub struct Enrolled {
     pub inode: InodeCell,
     pub generation: AtomicU32,
-    pub seq: AtomicU32,
     pub tid: AtomicU32,
-    pub pad: AtomicU32,
+    pub began: AtomicU32,
+    pub ended: AtomicU32,
     pub dentry: AtomicU64,
     pub mount: AtomicU64,
 }

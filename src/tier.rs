@@ -132,15 +132,6 @@ pub struct Hook {
     pub carries: &'static [&'static str],
 }
 
-/// The program that records what the kernel sees of a path.
-#[derive(Clone, Copy, Debug)]
-pub struct Enrol {
-    /// Name of the program.
-    pub program: &'static str,
-    /// The kernel function.
-    pub target: &'static str,
-}
-
 /// One tier: what it needs, how it attaches, what it promises.
 #[derive(Clone, Copy, Debug)]
 pub struct Tier {
@@ -160,8 +151,6 @@ pub struct Tier {
     pub needs: &'static [Probe],
     /// Its hooks.
     pub hooks: &'static [Hook],
-    /// Its enrolment program, where paths are bound to inodes.
-    pub enrol: Option<Enrol>,
     /// Claims it denies.
     pub denies: &'static [&'static str],
     /// Claims it only reports.

@@ -1,13 +1,12 @@
 //! Where things are, and the rule sets that decide now.
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
 use super::AgentError;
 use crate::{
-    enforce::{Bank, EnforceError, Enroller, Loaded, Pins},
+    enforce::{Bank, Enroller, Pins},
     kernel::Kernel,
     state::RunDir,
-    tier::Tier,
 };
 
 /// Where things are.
@@ -30,8 +29,6 @@ pub struct Live {
     pub bank: Bank,
     /// Set when they are pinned; else they belong to a running agent that only observes.
     pins: Option<Pins>,
-    /// That of the pinned programs.
-    tier: Option<&'static Tier>,
 }
 
 impl Live {
@@ -43,9 +40,7 @@ impl Live {
         let run_dir = RunDir::at(&dirs.run);
         let ids = run_dir.read().filter(|_| run_dir.agent_alive()).map(|status| status.maps);
         match ids {
-            Some(ids) if !ids.is_empty() => {
-                Ok(Some(Self { bank: Bank::of_agent(&ids)?, pins: None, tier: None }))
-            }
+            Some(ids) if !ids.is_empty() => Ok(Some(Self { bank: Bank::of_agent(&ids)?, pins: None })),
             _ => Ok(None),
         }
     }
@@ -53,7 +48,7 @@ impl Live {
     pub(super) fn pinned(dirs: &Dirs) -> Result<Option<Self>, AgentError> {
         let pins = Pins::below(&dirs.bpffs);
         pins.check()?;
-        Ok(pins.look()?.map(|pinned| Self { bank: pinned.bank, pins: Some(pins), tier: pinned.tier }))
+        Ok(pins.look()?.map(|pinned| Self { bank: pinned.bank, pins: Some(pins) }))
     }
 
     /// Where the programs are pinned.
@@ -64,15 +59,6 @@ impl Live {
     /// Looks at paths as the programs see them.
     pub fn enroller(&self, kernel: &Kernel) -> Result<Enroller, AgentError> {
         let Some(pins) = &self.pins else { return Ok(Enroller::without()) };
-        match (Enroller::attach(kernel, pins.enrolment()?), self.tier) {
-            // Before v5.13 (f3a95075549e) a program that was attached once is not attached again.
-            (Err(EnforceError::HookRefused { source, .. }), Some(tier))
-                if source.kind() == io::ErrorKind::NotFound =>
-            {
-                let loaded = Loaded::new(kernel, tier, Some(pins))?;
-                Ok(Enroller::new(kernel, tier, &loaded)?)
-            }
-            (other, _) => Ok(other?),
-        }
+        Ok(Enroller::with(kernel, pins.enrolment()?)?)
     }
 }

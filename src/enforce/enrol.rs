@@ -1,5 +1,6 @@
-//! What the kernel sees of a path. `stat(2)` numbers are not what hooks see on btrfs or overlayfs, so a small program
-//! records device, inode number and generation while this thread asks for the attributes of the path.
+//! What the kernel sees of a path. `stat(2)` numbers are not what hooks see on btrfs or overlayfs, so a small program is
+//! run with a descriptor of what is at the path, and records device, inode number and generation. It is attached to
+//! nothing: nobody else on the host pays for it, and nothing has to be detached, which takes the kernel long.
 
 use std::{
     cell::RefCell,
@@ -7,12 +8,14 @@ use std::{
     fs::{self, Metadata},
     io,
     os::{
-        fd::{AsFd as _, BorrowedFd, OwnedFd},
+        fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
         unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     },
     path::{Path, PathBuf},
     sync::atomic::Ordering,
 };
+
+use rustix::fs::OFlags;
 
 use super::{EnforceError, Loaded, object::map_error};
 use crate::{
@@ -30,59 +33,55 @@ pub struct Enrolment {
     pub(super) enrolled: OwnedFd,
 }
 
-/// Attached while it lives. Use it from the thread that made it, one at a time on a host: the kernel's answers come
-/// through memory that all share.
+/// Asks the kernel. Use it from the thread that made it.
 #[derive(Debug)]
 pub struct Enroller {
-    attached: Option<Attached>,
+    ready: Option<Ready>,
     /// Directories that were looked at: most rules share theirs.
     directories: RefCell<BTreeMap<PathBuf, Option<(PathBuf, Identity)>>>,
 }
 
 #[derive(Debug)]
-struct Attached {
+struct Ready {
     enrolled: Mapped<abi::Enrolled>,
     /// The thread that asks.
     tid: u32,
     enrolment: Enrolment,
-    _link: OwnedFd,
 }
 
-/// A skipped program (v5.12, `ca06f55b9002`: another task was preempted in it) is asked again this often.
-const TRIES: u32 = 8;
+/// So often somebody else who enrols may get in between.
+const TRIES: u32 = 64;
 
 impl Enroller {
-    /// Attaches the enrolment program of the tier; in a tier without one, paths are only resolved.
+    /// Loads the enrolment program; in a tier without one, paths are only resolved.
     pub fn new(kernel: &Kernel, tier: &Tier, loaded: &Loaded) -> Result<Self, EnforceError> {
-        let Some(enrol) = tier.enrol else { return Ok(Self::without()) };
-        let program = loaded.load(kernel, enrol.program, enrol.target)?;
+        if !tier.enforces() {
+            return Ok(Self::without());
+        }
         let enrolled = loaded.map("enrolled")?.try_clone_to_owned();
         let enrolled = enrolled.map_err(|source| map_error("enrolled", "opened", source))?;
-        Self::attach(kernel, Enrolment { program, enrolled })
+        Self::with(kernel, Enrolment { program: loaded.load_enrolment()?, enrolled })
     }
 
     /// Looks at paths without asking the kernel for identities.
     pub fn without() -> Self {
-        Self { attached: None, directories: RefCell::default() }
+        Self { ready: None, directories: RefCell::default() }
     }
 
-    /// Attaches a program that is loaded.
-    pub fn attach(kernel: &Kernel, enrolment: Enrolment) -> Result<Self, EnforceError> {
+    /// With a program that is loaded.
+    pub fn with(kernel: &Kernel, enrolment: Enrolment) -> Result<Self, EnforceError> {
         let enrolled: Mapped<abi::Enrolled> = Mapped::new(enrolment.enrolled.as_fd())
             .map_err(|source| map_error("enrolled", "mapped", source))?;
         let tid = kernel
             .identity()
             .and_then(crate::kernel::Identity::of_this_thread)
             .map_err(|source| EnforceError::Proof { step: "asking for this thread's id", source })?;
-        let link = bpf::raw_tracepoint_open(None, enrolment.program.as_fd())
-            .map_err(|source| EnforceError::HookRefused { hook: "inode_getattr", source })?;
-        let attached = Attached { enrolled, tid, enrolment, _link: link };
-        Ok(Self { attached: Some(attached), directories: RefCell::default() })
+        Ok(Self { ready: Some(Ready { enrolled, tid, enrolment }), directories: RefCell::default() })
     }
 
     /// The program and its memory, for whoever enrols later.
     pub fn enrolment(&self) -> Option<&Enrolment> {
-        self.attached.as_ref().map(|attached| &attached.enrolment)
+        self.ready.as_ref().map(|ready| &ready.enrolment)
     }
 
     /// The program.
@@ -90,16 +89,9 @@ impl Enroller {
         self.enrolment().map(|enrolment| enrolment.program.as_fd())
     }
 
-    /// Where in the kernel what was looked at last is: addresses of its dentry and of its mount.
-    pub(super) fn place(&self) -> (u64, u64) {
-        self.attached.as_ref().map_or((0, 0), |Attached { enrolled, .. }| {
-            (enrolled.dentry.load(Ordering::Acquire), enrolled.mount.load(Ordering::Acquire))
-        })
-    }
-
     /// Looks at a path, following links: the file that is there, and the places that the path names.
     pub fn path(&self, path: &Path) -> Result<PathIdentity, EnforceError> {
-        if self.attached.is_none() {
+        if self.ready.is_none() {
             let resolved = existing(path, fs::canonicalize(path))?;
             let directory = resolved.as_deref().is_some_and(Path::is_dir);
             return Ok(PathIdentity { resolved, directory, ..PathIdentity::default() });
@@ -130,7 +122,7 @@ impl Enroller {
     }
 
     /// The place that a path names, and what is there, without following a link at its end.
-    fn at(&self, path: &Path) -> Result<(Option<Place>, Option<Seen>), EnforceError> {
+    fn at(&self, path: &Path) -> Result<(Option<Place>, Option<Found>), EnforceError> {
         let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
             let seen = self.inode(path)?;
             return Ok((None, Some((path.to_owned(), seen.0, seen.1))));
@@ -160,44 +152,74 @@ impl Enroller {
 
     /// The file that a path leads to.
     pub fn followed(&self, path: &Path) -> Result<Identity, EnforceError> {
-        self.seen(path, &|path| fs::metadata(path)).map(|(identity, _)| identity)
+        self.seen(path, OFlags::empty()).map(|seen| seen.identity)
     }
 
     /// What is at a path that is no link.
     pub(super) fn inode(&self, path: &Path) -> Result<(Identity, Metadata), EnforceError> {
-        self.seen(path, &|path| fs::symlink_metadata(path))
+        self.seen(path, OFlags::NOFOLLOW).map(|seen| (seen.identity, seen.metadata))
     }
 
-    /// What the kernel sees while this thread asks for the attributes.
-    fn seen(
-        &self,
-        path: &Path,
-        ask: &dyn Fn(&Path) -> io::Result<Metadata>,
-    ) -> Result<(Identity, Metadata), EnforceError> {
+    /// A directory, and where in the kernel it is: addresses of its dentry and of its mount.
+    pub(super) fn place(&self, path: &Path) -> Result<(Identity, u64, u64), EnforceError> {
+        self.seen(path, OFlags::NOFOLLOW).map(|seen| (seen.identity, seen.dentry, seen.mount))
+    }
+
+    /// What the kernel sees behind a descriptor, which no permission is asked for.
+    fn seen(&self, path: &Path, flags: OFlags) -> Result<Seen, EnforceError> {
+        let failed = |source| EnforceError::Path { path: path.to_owned(), source };
         let unrecorded = || EnforceError::NotRecorded { path: path.to_owned() };
-        let Attached { enrolled, tid, .. } = self.attached.as_ref().ok_or_else(unrecorded)?;
+        let ready = self.ready.as_ref().ok_or_else(unrecorded)?;
+        let flags = flags | OFlags::PATH | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty());
+        let file = fs::File::from(file.map_err(|errno| failed(errno.into()))?);
+        let metadata = file.metadata().map_err(failed)?;
         for _ in 0..TRIES {
-            let before = enrolled.seq.load(Ordering::Acquire);
-            enrolled.tid.store(*tid, Ordering::Release);
-            let metadata =
-                ask(path).map_err(|source| EnforceError::Path { path: path.to_owned(), source })?;
-            if enrolled.seq.load(Ordering::Acquire) == before {
-                continue;
+            if let Some(seen) = ready.record(&file, &metadata).map_err(failed)? {
+                return Ok(seen);
             }
-            let inode = abi::Inode {
-                ino: enrolled.inode.ino.load(Ordering::Acquire),
-                dev: enrolled.inode.dev.load(Ordering::Acquire),
-                volume: enrolled.inode.volume.load(Ordering::Acquire),
-            };
-            let generation = enrolled.generation.load(Ordering::Acquire);
-            return Ok((Identity { inode, generation }, metadata));
         }
         Err(unrecorded())
     }
 }
 
+impl Ready {
+    /// Has the descriptor recorded; `None`: somebody else enrolled at the same time.
+    fn record(&self, file: &fs::File, metadata: &Metadata) -> io::Result<Option<Seen>> {
+        let Self { enrolled, tid, enrolment } = self;
+        let before = enrolled.began.load(Ordering::Acquire);
+        let descriptor = u64::from(file.as_raw_fd().cast_unsigned());
+        if bpf::raw_tracepoint_run(enrolment.program.as_fd(), &[descriptor])? != 1 {
+            return Err(io::Error::from_raw_os_error(libc::EBADF));
+        }
+        let inode = abi::Inode {
+            ino: enrolled.inode.ino.load(Ordering::Acquire),
+            dev: enrolled.inode.dev.load(Ordering::Acquire),
+            volume: enrolled.inode.volume.load(Ordering::Acquire),
+        };
+        let seen = Seen {
+            identity: Identity { inode, generation: enrolled.generation.load(Ordering::Acquire) },
+            metadata: metadata.clone(),
+            dentry: enrolled.dentry.load(Ordering::Acquire),
+            mount: enrolled.mount.load(Ordering::Acquire),
+        };
+        let ended = enrolled.ended.load(Ordering::Acquire);
+        let began = enrolled.began.load(Ordering::Acquire);
+        let alone = began == before.wrapping_add(1) && ended == began;
+        Ok((alone && enrolled.tid.load(Ordering::Acquire) == *tid).then_some(seen))
+    }
+}
+
+/// What the kernel sees at a path, and what `stat(2)` says of it.
+struct Seen {
+    identity: Identity,
+    metadata: Metadata,
+    dentry: u64,
+    mount: u64,
+}
+
 /// Where it is, what the kernel sees there, and what `stat(2)` says of it.
-type Seen = (PathBuf, Identity, Metadata);
+type Found = (PathBuf, Identity, Metadata);
 
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)

@@ -129,7 +129,7 @@ pub enum EnforceError {
         /// It.
         path: PathBuf,
     },
-    /// The enrolment program was not called for a stat(2).
+    /// The enrolment program did not tell; or others enrolled all the time.
     #[error("the kernel did not report what {} is", .path.display())]
     NotRecorded {
         /// The path.

@@ -9,12 +9,12 @@ use std::{
 };
 
 use aya_obj::{
-    EbpfSectionKind, Object,
-    btf::{Btf, BtfFeature, BtfKind},
+    EbpfSectionKind, Function, Object,
+    btf::{Btf, BtfFeature},
     generated::{bpf_attach_type, bpf_prog_type},
 };
 
-use super::{Bank, EnforceError, Pins};
+use super::{Bank, EnforceError, Pins, pins::ENROL};
 use crate::{
     kernel::Kernel,
     sys::bpf::{self, Effort, Functions, MapSpec, ProgramSpec},
@@ -206,22 +206,53 @@ impl Loaded {
         bpf::program_load(&spec).map_err(|source| EnforceError::HookNotLoaded { hook: name, source })
     }
 
+    /// Loads the program that enrols paths.
+    pub(super) fn load_enrolment(&self) -> Result<OwnedFd, EnforceError> {
+        let spec = self.free_spec(ENROL)?;
+        bpf::program_load(&spec).map_err(|source| EnforceError::HookNotLoaded { hook: ENROL, source })
+    }
+
     /// Every program of a tier, in the order of its hooks, and what the verifier spends on it here.
     pub fn efforts(
         &self,
         kernel: &Kernel,
         tier: &'static Tier,
     ) -> Vec<(&'static str, Result<Option<Effort>, EnforceError>)> {
-        let effort = |name, target| {
-            let spec = self.spec(kernel, name, target)?;
-            bpf::verifier_effort(&spec).map_err(|source| EnforceError::HookNotLoaded { hook: name, source })
+        let effort = |name, spec: Result<ProgramSpec<'_>, EnforceError>| {
+            bpf::verifier_effort(&spec?).map_err(|source| EnforceError::HookNotLoaded { hook: name, source })
         };
-        let enrol = tier.enrol.iter().map(|enrol| (enrol.program, enrol.target));
         let variants = tier.hooks.iter().flat_map(|hook| {
             std::iter::once(hook.program).chain(hook.bare).map(|program| (program, hook.target))
         });
-        let programs = variants.chain(enrol);
-        programs.map(|(name, target)| (name, effort(name, target))).collect()
+        let hooks = variants.map(|(name, target)| (name, effort(name, self.spec(kernel, name, target))));
+        let enrolment = tier.enforces().then(|| (ENROL, effort(ENROL, self.free_spec(ENROL))));
+        hooks.chain(enrolment).collect()
+    }
+
+    /// How to load a program that is run and never attached.
+    fn free_spec(&self, name: &'static str) -> Result<ProgramSpec<'_>, EnforceError> {
+        let function = self.function(name)?;
+        Ok(ProgramSpec {
+            name,
+            kind: bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT,
+            attach: None,
+            attach_btf_id: 0,
+            instructions: &function.instructions,
+            functions: self.functions(function),
+        })
+    }
+
+    fn function(&self, name: &'static str) -> Result<&Function, EnforceError> {
+        let program = self.object.programs.get(name).ok_or(EnforceError::Embedded(name))?;
+        self.object.functions.get(&program.function_key()).ok_or(EnforceError::Embedded(name))
+    }
+
+    fn functions<'a>(&'a self, function: &'a Function) -> Option<Functions<'a>> {
+        self.types.as_ref().map(|types| Functions {
+            btf: types.as_fd(),
+            info: function.func_info.func_info_bytes(),
+            record: u32::try_from(function.func_info_rec_size).unwrap_or(0),
+        })
     }
 
     fn spec(
@@ -230,9 +261,7 @@ impl Loaded {
         name: &'static str,
         target: &'static str,
     ) -> Result<ProgramSpec<'_>, EnforceError> {
-        let program = self.object.programs.get(name).ok_or(EnforceError::Embedded(name))?;
-        let function =
-            self.object.functions.get(&program.function_key()).ok_or(EnforceError::Embedded(name))?;
+        let function = self.function(name)?;
         let (kind, attach) = match self.attach {
             Attach::Lsm => (bpf_prog_type::BPF_PROG_TYPE_LSM, Some(bpf_attach_type::BPF_LSM_MAC)),
             Attach::ModifyReturn => {
@@ -242,17 +271,16 @@ impl Loaded {
         };
         let attach_btf_id = match attach {
             None => 0,
-            Some(_) => kernel
-                .btf()?
-                .id_by_type_name_kind(target, BtfKind::Func)
-                .map_err(|_| EnforceError::NoTarget { hook: name, target })?,
+            Some(_) => kernel.function(target)?.ok_or(EnforceError::NoTarget { hook: name, target })?,
         };
-        let functions = self.types.as_ref().map(|types| Functions {
-            btf: types.as_fd(),
-            info: function.func_info.func_info_bytes(),
-            record: u32::try_from(function.func_info_rec_size).unwrap_or(0),
-        });
-        Ok(ProgramSpec { name, kind, attach, attach_btf_id, instructions: &function.instructions, functions })
+        Ok(ProgramSpec {
+            name,
+            kind,
+            attach,
+            attach_btf_id,
+            instructions: &function.instructions,
+            functions: self.functions(function),
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! their pins once proven, so that a hook is never without a program.
 
 use std::{
+    collections::BTreeMap,
     ffi::{OsStr, OsString},
     fs, io,
     os::{
@@ -27,8 +28,8 @@ pub(super) const MAPS: &str = "maps";
 pub(super) const LINKS: &str = "links";
 pub(super) const PROGRAMS: &str = "programs";
 pub(super) const LEDGER: &str = "ledger";
-/// The program with which paths are enrolled: pinned without a link, for whoever changes the policy.
-pub(super) const ENROL: &str = "inode_getattr";
+/// The program with which paths are enrolled: attached to nothing, and pinned for whoever changes the policy.
+pub(super) const ENROL: &str = "enrol";
 /// Stands before the name of a pin on its way there. A BPF file system refuses names with a dot.
 pub(super) const NEW: &str = "new-";
 
@@ -48,7 +49,7 @@ pub struct Pinned {
     pub tier: Option<&'static Tier>,
     /// Hooks with a pinned link of the pinned program.
     pub hooks: Vec<String>,
-    /// How often the kernel skipped the last program that could have decided: decisions that were not made.
+    /// How many decisions were not made at most, because the kernel skipped both copies of a hook's program.
     pub skipped: u64,
 }
 
@@ -233,14 +234,14 @@ impl Pins {
         let bank = Bank::new(Attach::Lsm, &|name| self.pinned_map(name, &Bank::shape(name)))?;
         let links = list(&self.dir.join(LINKS))?;
         let mut pinned = Pinned { bank, tier: None, hooks: Vec::new(), skipped: 0 };
+        let mut misses = BTreeMap::new();
         for hook in links.iter().filter_map(|path| path.file_name()?.to_str()) {
             let Some(program) = self.linked(hook) else { continue };
-            if is_last_resort(hook) {
-                pinned.skipped += program.recursion_misses;
-            }
+            misses.insert(hook, program.recursion_misses);
             pinned.tier = pinned.tier.or_else(|| tier_of(program.type_));
             pinned.hooks.push(hook.to_owned());
         }
+        pinned.skipped = undecided(&misses);
         Ok(Some(pinned))
     }
 
@@ -313,9 +314,13 @@ pub(super) fn checked(map: OwnedFd, path: &Path, shape: &MapSpec<'_>) -> Result<
     }
 }
 
-/// The second copies: where they are skipped, nobody decides. The first ones are backed up, or are never skipped.
-fn is_last_resort(hook: &str) -> bool {
-    hook.ends_with("_again")
+/// From how often each program was skipped, how many decisions can have been lost: an operation is undecided when both
+/// copies are skipped for it. A program without a second copy is never skipped.
+fn undecided(misses: &BTreeMap<&str, u64>) -> u64 {
+    let pairs = misses
+        .iter()
+        .filter_map(|(hook, first)| Some((first, misses.get(format!("{hook}_again").as_str())?)));
+    pairs.map(|(first, second)| *first.min(second)).sum()
 }
 
 fn tier_of(program_type: u32) -> Option<&'static Tier> {
@@ -379,5 +384,18 @@ pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>, EnforceError> {
     match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         other => other.map_err(failed)?.map(|entry| Ok(entry.map_err(failed)?.path())).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_is_lost_when_both_copies_are_skipped() {
+        let lost = |misses: &[(&'static str, u64)]| undecided(&misses.iter().copied().collect());
+        assert_eq!(lost(&[("file_open", 7), ("file_open_again", 0)]), 0);
+        assert_eq!(lost(&[("file_open", 0), ("file_open_again", 2)]), 0, "the first ran each time");
+        assert_eq!(lost(&[("file_open", 7), ("file_open_again", 2), ("inode_link", 1)]), 2);
     }
 }

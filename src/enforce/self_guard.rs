@@ -67,8 +67,7 @@ impl Loaded {
         let guard = &self.bank.control.guard;
         let agent = own_id(kernel)?;
         let ours = enroller.followed(Path::new(OURS))?;
-        let (root, _) = enroller.inode(pins.root())?;
-        let (dentry, mount) = enroller.place();
+        let (root, dentry, mount) = enroller.place(pins.root())?;
         self.fill_ids(pins, attached, enroller).map_err(|source| map_error("control", "filled", source))?;
         guard.pins.dev.store(root.inode.dev, Release);
         guard.pins.ino.store(root.inode.ino, Release);

@@ -12,7 +12,7 @@ mod symbols;
 mod trial;
 mod types;
 
-use std::{collections::BTreeMap, fmt, io, path::Path};
+use std::{cell::RefCell, collections::BTreeMap, fmt, io, os::fd::OwnedFd, path::Path};
 
 use aya_obj::btf::{Btf, BtfError};
 use once_cell::unsync::OnceCell;
@@ -202,6 +202,9 @@ const ALL_HOOKS: &str = "security_list_options";
 pub struct Kernel {
     types: OnceCell<Types>,
     identity: OnceCell<Identity>,
+    /// Links of trials that are over. To detach the last program of a hook takes the kernel half a second
+    /// (`synchronize_rcu_tasks`), and one of several next to nothing: they go when the programs that stay are attached.
+    over: RefCell<Vec<OwnedFd>>,
 }
 
 impl fmt::Debug for Kernel {
@@ -217,12 +220,17 @@ impl Kernel {
         // themselves will say so.
         let unlimited = Rlimit { current: None, maximum: None };
         let _refused = setrlimit(Resource::Memlock, unlimited);
-        Self { types: OnceCell::new(), identity: OnceCell::new() }
+        Self { types: OnceCell::new(), identity: OnceCell::new(), over: RefCell::default() }
     }
 
-    /// The kernel's type information, with that of btrfs where it is a module; read once.
+    /// What the programs are fitted to of the kernel's types and those of btrfs, which can be a module; read once.
     pub fn btf(&self) -> Result<&Btf, BtfError> {
         self.types().map(|types| &types.btf)
+    }
+
+    /// The number of a function that a program can be attached to, among all types of the kernel. `None`: there is none.
+    pub fn function(&self, name: &str) -> Result<Option<u32>, BtfError> {
+        self.types().map(|types| types.function(name))
     }
 
     fn types(&self) -> Result<&Types, BtfError> {
@@ -232,6 +240,11 @@ impl Kernel {
     /// The program that tells a process how the first pid namespace numbers it; loaded once.
     pub fn identity(&self) -> io::Result<&Identity> {
         self.identity.get_or_try_init(Identity::load)
+    }
+
+    /// Keeps a link until this is dropped.
+    fn detach_later(&self, link: OwnedFd) {
+        self.over.borrow_mut().push(link);
     }
 
     /// Asks everything. Call it from the thread that will prove; `bpffs` is where pins would go.

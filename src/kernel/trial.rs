@@ -2,14 +2,11 @@
 
 use std::{
     fs, io,
-    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd},
     path::Path,
 };
 
-use aya_obj::{
-    btf::BtfKind,
-    generated::{bpf_attach_type, bpf_insn, bpf_prog_type},
-};
+use aya_obj::generated::{bpf_attach_type, bpf_insn, bpf_prog_type};
 
 use super::{Answer, Answers, Capabilities, Kernel, Probe, Why};
 use crate::{
@@ -38,8 +35,10 @@ pub(super) fn answer(
         return Answer::Unknown(Why::After(*need));
     }
     let result = match probe {
-        Probe::BpfMap => create_map("creating a BPF map", bpf::kind::HASH, 4, 1),
-        Probe::BpfRingbuf => create_map("creating a BPF ring buffer", bpf::kind::RINGBUF, 0, RINGBUF_BYTES),
+        Probe::BpfMap => create_map("creating a BPF map", bpf::kind::HASH, 4, 1).map(drop),
+        Probe::BpfRingbuf => {
+            create_map("creating a BPF ring buffer", bpf::kind::RINGBUF, 0, RINGBUF_BYTES).map(drop)
+        }
         Probe::BpfIdentity => {
             kernel.identity().map(drop).map_err(|error| refused("running a BPF program once", &error))
         }
@@ -69,7 +68,7 @@ fn refused(what: &'static str, error: &io::Error) -> Why {
     Why::Refused { what, errno: error.raw_os_error().unwrap_or(libc::EIO) }
 }
 
-fn create_map(what: &'static str, kind: u32, element: u32, max_entries: u32) -> Result<(), Why> {
+fn create_map(what: &'static str, kind: u32, element: u32, max_entries: u32) -> Result<OwnedFd, Why> {
     let spec = MapSpec {
         name: "aegis_trial",
         kind,
@@ -79,7 +78,7 @@ fn create_map(what: &'static str, kind: u32, element: u32, max_entries: u32) -> 
         flags: 0,
         inner: None,
     };
-    bpf::map_create(&spec).map(drop).map_err(|error| refused(what, &error))
+    bpf::map_create(&spec).map_err(|error| refused(what, &error))
 }
 
 /// statfs(2) magic of a BPF file system, include/uapi/linux/magic.h
@@ -149,10 +148,9 @@ fn load(kernel: &Kernel, place: Place, instructions: &[bpf_insn]) -> Result<Owne
     let attach_btf_id = match target {
         None => 0,
         // Without the function the kernel would answer ENOENT as well.
-        Some(target) => kernel
-            .btf()
-            .and_then(|btf| btf.id_by_type_name_kind(target, BtfKind::Func))
-            .map_err(|_| Why::Refused { what, errno: libc::ENOENT })?,
+        Some(target) => {
+            kernel.function(target).ok().flatten().ok_or(Why::Refused { what, errno: libc::ENOENT })?
+        }
     };
     let spec =
         ProgramSpec { name: "aegis_trial", kind, attach, attach_btf_id, instructions, functions: None };
@@ -167,7 +165,8 @@ fn attach_tracepoint(kernel: &Kernel) -> Result<(), Why> {
         .map_err(|error| refused("attaching a raw tracepoint program", &error))
 }
 
-/// Attaches a program that refuses the opens of this very thread and of nobody else, and opens something.
+/// Attaches a program that refuses the opens of this very thread and of nobody else, and opens something. Then it refuses
+/// nobody's.
 fn effect(kernel: &Kernel, place: Place) -> Answer {
     match try_effect(kernel, place) {
         Ok(true) => Answer::Yes,
@@ -181,11 +180,18 @@ fn try_effect(kernel: &Kernel, place: Place) -> Result<bool, Why> {
         .identity()
         .and_then(Identity::of_this_thread)
         .map_err(|error| refused("running a BPF program once", &error))?;
-    let program = load(kernel, place, &refuse_thread(tid))?;
+    let thread = create_map("creating a BPF map", bpf::kind::ARRAY, 4, 1)?;
+    let program = load(kernel, place, &refuse_thread(thread.as_raw_fd()))?;
     let link = bpf::raw_tracepoint_open(None, program.as_fd())
         .map_err(|error| refused("attaching the program", &error))?;
+    let bind = |tid: u32| {
+        bpf::map_update(thread.as_fd(), &0_u32.to_ne_bytes(), &tid.to_ne_bytes(), 0)
+            .map_err(|error| refused("filling a BPF map", &error))
+    };
+    bind(tid)?;
     let opened = fs::File::open("/");
-    drop(link);
+    bind(0)?;
+    kernel.detach_later(link);
     match opened {
         Ok(_) => Ok(false),
         Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(true),
@@ -216,7 +222,7 @@ impl Identity {
 
     /// Thread id of the caller; of a process with one thread, also its process id.
     pub fn of_this_thread(&self) -> io::Result<u32> {
-        bpf::raw_tracepoint_run(self.program.as_fd())
+        bpf::raw_tracepoint_run(self.program.as_fd(), &[])
     }
 
     /// The program, for a child that asks for itself.
@@ -245,13 +251,19 @@ fn nothing() -> [bpf_insn; 2] {
     [set_result(0), exit()]
 }
 
-fn refuse_thread(tid: u32) -> [bpf_insn; 7] {
+/// The thread whose id is the first value of a map.
+fn refuse_thread(map: RawFd) -> [bpf_insn; 10] {
     [
         call(GET_CURRENT_PID_TGID),
         // w0 = w0: keep the thread id, drop the process id above it.
         instruction(0xbc, 0, 0, 0, 0),
-        // if r0 != tid goto +2
-        instruction(0x55, 0, 0, 2, tid.cast_signed()),
+        // r1 = address of the value (BPF_PSEUDO_MAP_VALUE, include/uapi/linux/bpf.h), in two parts
+        instruction(0x18, 1, 2, 0, map),
+        instruction(0, 0, 0, 0, 0),
+        // r1 = *(u32 *)r1
+        instruction(0x61, 1, 1, 0, 0),
+        // if r0 != r1 goto +2
+        instruction(0x5d, 0, 1, 2, 0),
         set_result(-libc::EPERM),
         exit(),
         set_result(0),

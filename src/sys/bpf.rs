@@ -381,12 +381,18 @@ pub fn raw_tracepoint_open(name: Option<&CStr>, program: BorrowedFd<'_>) -> io::
     call_fd(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr)
 }
 
-/// Runs a raw tracepoint program once, on this thread (kernel v5.10, `1b4d60ec162f`), and returns its result.
-pub fn raw_tracepoint_run(program: BorrowedFd<'_>) -> io::Result<u32> {
+/// Runs a raw tracepoint program once, on this thread (kernel v5.10, `1b4d60ec162f`), and returns its result. It finds the
+/// arguments where it would find those of a tracepoint.
+pub fn raw_tracepoint_run(program: BorrowedFd<'_>, arguments: &[u64]) -> io::Result<u32> {
     let mut attr = blank();
-    // SAFETY: accessing fields of a union of integers.
+    // SAFETY: accessing fields of a union of integers; the arguments outlive the call.
     unsafe {
         attr.test.prog_fd = program.as_raw_fd().cast_unsigned();
+        // The kernel refuses an address without a size.
+        if !arguments.is_empty() {
+            attr.test.ctx_in = slice_address(arguments);
+            attr.test.ctx_size_in = u32::try_from(size_of_val(arguments)).unwrap_or(u32::MAX);
+        }
         call(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr)?;
         Ok(attr.test.retval)
     }

@@ -105,7 +105,7 @@ fn serve(
         if libc::getppid() != parent {
             libc::_exit(0);
         }
-        let me = super::bpf::raw_tracepoint_run(identity).unwrap_or(0);
+        let me = super::bpf::raw_tracepoint_run(identity, &[]).unwrap_or(0);
         // Only the channel is kept: an inherited lock would outlive the agent, an inherited terminal is not ours.
         let fd = libc::dup2(channel.as_raw_fd(), 0);
         libc::syscall(libc::SYS_close_range, 1, u32::MAX, 0);

@@ -1,7 +1,5 @@
 //! The kernel and how it was booted.
 
-use aya_obj::btf::BtfKind;
-
 use super::{super::Facts, Finding};
 use crate::kernel::{self, Answer, Probe};
 
@@ -36,12 +34,10 @@ pub(super) fn lsm_list(facts: &Facts<'_>) -> Finding {
 }
 
 pub(super) fn lsm_built_in(facts: &Facts<'_>) -> Finding {
-    let Ok(btf) = facts.kernel.btf() else {
-        return Finding::unknown("there is no type information to read it from (B004)");
-    };
-    match btf.id_by_type_name_kind("bpf_lsm_file_open", BtfKind::Func) {
-        Ok(_) => Finding::ok("the kernel has bpf_lsm_file_open (/sys/kernel/btf/vmlinux)"),
-        Err(_) => Finding::warn("the kernel has no bpf_lsm_file_open (/sys/kernel/btf/vmlinux)")
+    match facts.kernel.function("bpf_lsm_file_open") {
+        Err(_) => Finding::unknown("there is no type information to read it from (B004)"),
+        Ok(Some(_)) => Finding::ok("the kernel has bpf_lsm_file_open (/sys/kernel/btf/vmlinux)"),
+        Ok(None) => Finding::warn("the kernel has no bpf_lsm_file_open (/sys/kernel/btf/vmlinux)")
             .fix("use a kernel with CONFIG_BPF_LSM=y; the tier modify-return does without"),
     }
 }

@@ -1,8 +1,14 @@
 //! The kernel's type information, with that of a module behind it, so that programs can be fitted to both.
 
-use std::{fs, path::Path};
+mod extract;
+
+use std::{collections::HashMap, fs, path::Path};
 
 use aya_obj::btf::{Btf, BtfError};
+
+use self::extract::Extract;
+
+include!(concat!(env!("OUT_DIR"), "/types.rs"));
 
 const DIRECTORY: &str = "/sys/kernel/btf";
 /// The module whose structures programs read. Its types are not there before v5.11 (`5f9ae91f7c0d`), and not until it is
@@ -11,7 +17,10 @@ const MODULE: &str = "btrfs";
 
 /// What was read.
 pub(super) struct Types {
+    /// Those that the programs are fitted to.
     pub(super) btf: Btf,
+    /// The kernel's functions that programs are attached to, by their names, and their numbers.
+    functions: HashMap<Vec<u8>, u32>,
     /// Every name in it, each between two zeros.
     names: Vec<u8>,
 }
@@ -20,6 +29,11 @@ impl Types {
     /// Whether anything in it has this name.
     pub(super) fn has_name(&self, name: &str) -> bool {
         self.names.split(|byte| *byte == 0).any(|other| other == name.as_bytes())
+    }
+
+    /// The number of a function.
+    pub(super) fn function(&self, name: &str) -> Option<u32> {
+        self.functions.get(name.as_bytes()).copied()
     }
 }
 
@@ -30,10 +44,15 @@ pub(super) fn read() -> Result<Types, BtfError> {
     let base = fs::read(&path).map_err(|error| BtfError::FileError { path, error })?;
     let module = fs::read(directory.join(MODULE)).ok();
     // Whatever is wrong with those of the module: the programs then do without them.
-    let both = module.and_then(|module| parse(&join(&base, &module)?).ok());
-    let btf = both.map_or_else(|| parse(&base), Ok)?;
+    let both = module.and_then(|module| extract(&join(&base, &module)?));
+    let extract = both.or_else(|| extract(&base)).ok_or(BtfError::InvalidTypeInfo)?;
     let names = Parts::of(&base).map(|parts| parts.strings.to_vec()).unwrap_or_default();
-    Ok(Types { btf, names })
+    Ok(Types { btf: parse(&extract.types)?, functions: extract.functions, names })
+}
+
+fn extract(bytes: &[u8]) -> Option<Extract> {
+    let Parts { start, types, strings } = Parts::of(bytes)?;
+    extract::extract(start, types, strings, NEEDED)
 }
 
 #[expect(clippy::default_trait_access, reason = "aya-obj does not export the type of the byte order")]
@@ -45,14 +64,19 @@ fn parse(bytes: &[u8]) -> Result<Btf, BtfError> {
 /// (Documentation/bpf/btf.rst): one behind the other, they are the types of one whole.
 fn join(base: &[u8], module: &[u8]) -> Option<Vec<u8>> {
     let (base, module) = (Parts::of(base)?, Parts::of(module)?);
-    let types = base.types.len().checked_add(module.types.len())?;
-    let strings = base.strings.len().checked_add(module.strings.len())?;
-    let mut whole = base.start.to_vec();
-    for number in [HEADER, 0, types, types, strings] {
+    whole(base.start, &[base.types, module.types], &[base.strings, module.strings])
+}
+
+/// The parts behind a header.
+fn whole(start: &[u8], types: &[&[u8]], strings: &[&[u8]]) -> Option<Vec<u8>> {
+    let len = |parts: &[&[u8]]| parts.iter().try_fold(0_usize, |sum, part| sum.checked_add(part.len()));
+    let (types_len, strings_len) = (len(types)?, len(strings)?);
+    let mut whole = start.to_vec();
+    for number in [HEADER, 0, types_len, types_len, strings_len] {
         whole.extend(u32::try_from(number).ok()?.to_ne_bytes());
     }
-    for part in [base.types, module.types, base.strings, module.strings] {
-        whole.extend(part);
+    for part in types.iter().chain(strings) {
+        whole.extend(*part);
     }
     Some(whole)
 }

@@ -191,7 +191,7 @@ fn compare(status: &mut Status, pinned: &Pinned, places: &Places, alive: bool) -
     if pinned.skipped > 0 {
         status.status = Health::Unhealthy;
         status.reasons.push(format!(
-            "the kernel skipped a program {} times: those decisions were not made",
+            "the kernel skipped both copies of a program: up to {} decisions were not made",
             pinned.skipped
         ));
     }

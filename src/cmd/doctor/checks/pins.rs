@@ -70,9 +70,9 @@ pub(super) fn modes(facts: &Facts<'_>) -> Finding {
 pub(super) fn skipped(facts: &Facts<'_>) -> Finding {
     match pinned(facts) {
         Err(finding) => finding,
-        Ok(Pinned { skipped: 0, .. }) => Finding::ok("none (recursion_misses of the last programs)"),
+        Ok(Pinned { skipped: 0, .. }) => Finding::ok("none (recursion_misses of both copies)"),
         Ok(Pinned { skipped, .. }) => {
-            Finding::fail(format!("{skipped} times (recursion_misses of the last programs)"))
+            Finding::fail(format!("up to {skipped} decisions (recursion_misses of both copies)"))
                 .fix("report it with the kernel's version")
         }
     }

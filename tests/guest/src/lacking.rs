@@ -1,13 +1,16 @@
 //! `guest lacking WHAT PROGRAM ARGS…`: becomes a program that lacks something: `cap:NUMBER`, a capability, `but:NUMBERS`,
-//! all others, `as:NUMBERS`, root, and all capabilities but these, or `bpf:ERRNO`, the system call of that name, which a filter answers with that number; `bpf:kill` ends whoever makes it.
+//! all others, `as:NUMBERS`, root, and all capabilities but these, `pod:DIRECTORY`, what a container lacks whose root that
+//! is, or `bpf:ERRNO`, the system call of that name, which a filter answers with that number; `bpf:kill` ends whoever makes it.
 
 #![expect(unsafe_code, reason = "prctl(2) has no wrapper for either")]
 
+use guest::CONTAINER;
 use nix::libc;
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
+use rustix::process::chroot;
 use rustix::thread::{
     CapabilitySet, CapabilitySets, configure_capability_in_ambient_set, set_capabilities,
-    set_keep_capabilities,
+    set_keep_capabilities, set_no_new_privs,
 };
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -20,7 +23,7 @@ const NOBODY: u32 = 65534;
 pub(crate) fn main(args: &[&str]) -> ExitCode {
     let [what, program, args @ ..] = args else {
         eprintln!(
-            "usage: guest lacking cap:NUMBER|but:NUMBER,…|as:NUMBER,…|bpf:ERRNO|bpf:kill PROGRAM ARGS…"
+            "usage: guest lacking cap:NUMBER|but:NUMBER,…|as:NUMBER,…|pod:DIRECTORY|bpf:ERRNO|bpf:kill PROGRAM ARGS…"
         );
         return ExitCode::from(64);
     };
@@ -28,6 +31,7 @@ pub(crate) fn main(args: &[&str]) -> ExitCode {
         Some(("cap", number)) => number.parse().map_err(io::Error::other).and_then(drop_capability),
         Some(("but", kept)) => drop_others(kept),
         Some(("as", kept)) => become_user(kept),
+        Some(("pod", root)) => enter_pod(root),
         Some(("bpf", "kill")) => forbid_bpf(libc::SECCOMP_RET_KILL_PROCESS),
         Some(("bpf", errno)) => errno
             .parse::<u32>()
@@ -57,6 +61,15 @@ fn drop_others(kept: &str) -> io::Result<()> {
         std::fs::read_to_string("/proc/sys/kernel/cap_last_cap")?.trim().parse().map_err(io::Error::other)?;
     let others = (0..=last).filter(|number| *number != CAP_SETPCAP).chain([CAP_SETPCAP]);
     others.filter(|number| !kept.contains(number)).try_for_each(drop_capability)
+}
+
+/// As a container runtime does before it starts the program: the program gets these capabilities by its start.
+fn enter_pod(root: &str) -> io::Result<()> {
+    let kept: Vec<String> = CONTAINER.iter().map(|capability| capability.number.to_string()).collect();
+    drop_others(&kept.join(","))?;
+    set_no_new_privs(true)?;
+    chroot(root)?;
+    std::env::set_current_dir("/")
 }
 
 /// A user with ambient capabilities, as `User=` and `AmbientCapabilities=` of a unit make one.

@@ -9,8 +9,8 @@ mod soak;
 
 pub use drill::{ATTEMPTS, Arg, Attempt, By, Step, attempt_checks, landlock_abi};
 pub use privileges::{
-    CAP_BPF, CAP_DAC_READ_SEARCH, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_SYS_RESOURCE, Capability,
-    Need, PRIVILEGED, Privileged, Version, Who, privilege_checks,
+    CAP_BPF, CAP_DAC_READ_SEARCH, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_SYS_RESOURCE, CONTAINER,
+    Capability, Need, PRIVILEGED, Privileged, Version, Who, privilege_checks,
 };
 pub use rules::{List, Rule as CallRule, Rules, When};
 pub use scenarios::{Expect, Operation, Rule, Scenario, Trace, scenarios};

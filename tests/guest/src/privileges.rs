@@ -35,6 +35,9 @@ pub const CAP_PERFMON: Capability = Capability { name: "CAP_PERFMON", number: 38
 /// Maps and programs.
 pub const CAP_BPF: Capability = Capability { name: "CAP_BPF", number: 39 };
 
+/// What the container of `dist/kubernetes` has.
+pub const CONTAINER: [Capability; 3] = [CAP_BPF, CAP_PERFMON, CAP_DAC_READ_SEARCH];
+
 /// One capability of those that an operation takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Need {

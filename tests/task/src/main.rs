@@ -57,6 +57,8 @@ enum Chore {
     Docs,
     /// Feed a parser with what no file should hold, for some time
     Fuzz(cmd::fuzz::Args),
+    /// Write the manifests for Kubernetes, from the chart
+    Kubernetes,
     /// Let the agent work steadily in a VM for minutes or hours, and watch what it takes
     Soak(cmd::soak::Args),
     /// Everything
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         Chore::Check => Ok(cmd::check::main()),
         Chore::Docs => cmd::docs::main(),
         Chore::Fuzz(args) => cmd::fuzz::main(&args),
+        Chore::Kubernetes => cmd::kubernetes::main(),
         Chore::Soak(args) => cmd::soak::main(&args),
         Chore::Test => cmd::test::main(),
         Chore::Vm(args) => cmd::vm::main(&args),

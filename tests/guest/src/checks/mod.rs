@@ -6,6 +6,7 @@ mod apparmor;
 mod boots;
 mod bound;
 mod canary;
+mod container;
 mod diagnose;
 mod doctor;
 mod drill;
@@ -107,6 +108,7 @@ pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
                 &glass::CHECKS,
                 &signed::DRILLS,
                 &doctor::CHECKS,
+                &container::CHECKS,
             ]
             .concat(),
         ),

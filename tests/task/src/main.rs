@@ -31,6 +31,7 @@ mod rules;
 mod samples;
 mod single;
 mod soak;
+mod supply;
 mod tally;
 mod unit;
 mod vm;
@@ -59,6 +60,8 @@ enum Chore {
     Fuzz(cmd::fuzz::Args),
     /// Write the manifests for Kubernetes, from the chart
     Kubernetes,
+    /// Make the files of a release, from the commit that is checked out
+    Release(cmd::release::Args),
     /// Let the agent work steadily in a VM for minutes or hours, and watch what it takes
     Soak(cmd::soak::Args),
     /// Everything
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Chore::Docs => cmd::docs::main(),
         Chore::Fuzz(args) => cmd::fuzz::main(&args),
         Chore::Kubernetes => cmd::kubernetes::main(),
+        Chore::Release(args) => cmd::release::main(&args),
         Chore::Soak(args) => cmd::soak::main(&args),
         Chore::Test => cmd::test::main(),
         Chore::Vm(args) => cmd::vm::main(&args),

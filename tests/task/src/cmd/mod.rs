@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod docs;
 pub(crate) mod fuzz;
 pub(crate) mod kubernetes;
+pub(crate) mod release;
 pub(crate) mod soak;
 pub(crate) mod test;
 pub(crate) mod vm;

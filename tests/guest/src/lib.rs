@@ -1,12 +1,14 @@
 //! What the guest and the VM runner must agree on: the lines of the report, the paths of the initramfs, and the ways to a
 //! file that the checks try.
 
+#[cfg(target_arch = "x86_64")]
 mod drill;
 mod privileges;
 mod rules;
 mod scenarios;
 mod soak;
 
+#[cfg(target_arch = "x86_64")]
 pub use drill::{ATTEMPTS, Arg, Attempt, By, Step, attempt_checks, landlock_abi};
 pub use privileges::{
     CAP_BPF, CAP_DAC_READ_SEARCH, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_SYS_RESOURCE, CONTAINER,
@@ -28,6 +30,14 @@ pub const IMAGE: &str = "/image";
 pub const AGENT: &str = "/sbin/aegisbpf";
 /// A program that needs its loader and the C library, both from the host of the VM.
 pub const DYNAMIC_TRUE: &str = "/usr/lib/dynamic/true";
+/// The loader of such programs, on a processor by Rust's name for it.
+pub fn loader(arch: &str) -> &'static str {
+    match arch {
+        "aarch64" => "/lib/ld-linux-aarch64.so.1",
+        _ => "/lib64/ld-linux-x86-64.so.2",
+    }
+}
+
 /// The profile of the agent, as the `AppArmor` of a kernel takes it.
 pub const APPARMOR_PROFILE: &str = "/etc/profiles/apparmor";
 /// A whole policy of `SELinux`, with the module of the agent.

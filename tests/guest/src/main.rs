@@ -6,19 +6,28 @@
     clippy::print_stderr,
     reason = "the kernel console is stderr here, and the only place left for a usage error"
 )]
+// What looks into the registers of other processes knows those of x86-64 alone.
+#![cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(dead_code, reason = "the rows of other architectures have a part of the checks")
+)]
 
 mod boot;
 mod bpf;
+#[cfg(target_arch = "x86_64")]
 mod calls;
 mod checks;
 mod enter;
 mod files;
 mod filter;
+#[cfg(target_arch = "x86_64")]
 mod follower;
 mod hostile;
 mod image;
 mod init;
+#[cfg(target_arch = "x86_64")]
 mod injector;
+#[cfg(target_arch = "x86_64")]
 mod killer;
 mod kmsg;
 mod labelled;
@@ -29,6 +38,7 @@ mod row;
 mod run;
 mod selinux;
 mod soaker;
+#[cfg(target_arch = "x86_64")]
 mod twin;
 mod ways;
 
@@ -48,8 +58,11 @@ fn main() -> ExitCode {
         ["way", id, dir] => ways::main(id, dir),
         ["serve"] => ways::serve(),
         ["exchange", one, other] => files::exchange(one, other),
+        #[cfg(target_arch = "x86_64")]
         ["follow", rest @ ..] => follower::main(rest),
+        #[cfg(target_arch = "x86_64")]
         ["inject", rest @ ..] => injector::main(rest),
+        #[cfg(target_arch = "x86_64")]
         ["traced", rest @ ..] => killer::main(rest),
         ["hostile", rest @ ..] => hostile::main(rest),
         ["labelled", rest @ ..] => labelled::main(rest),

@@ -5,8 +5,8 @@ use rustix::termios::{OptionalActions, tcdrain, tcgetattr, tcsetattr};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 
-/// Where the report goes.
-pub(crate) const PORT: &str = "/dev/ttyS1";
+/// Where the report goes. On machines of ARM the console is a port of another kind, and this is the first of its own.
+pub(crate) const PORT: &str = if cfg!(target_arch = "aarch64") { "/dev/ttyS0" } else { "/dev/ttyS1" };
 
 /// Opens the port for reading and writing.
 pub(crate) fn open() -> io::Result<File> {

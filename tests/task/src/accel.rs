@@ -1,8 +1,10 @@
 //! Whether KVM may be used. A device that opens proves nothing: under some hosts a stock kernel hangs in it. So one
 //! kernel has to boot in time first; the verdict holds until the host reboots or qemu changes.
 
+use crate::arch::Arch;
 use crate::initramfs::{Content, Initramfs};
 use crate::kernels::Kernel;
+use crate::userland::Userland;
 use crate::vm::{Accel, End, Machine};
 use anyhow::Result;
 use guest::{Line, RECORD_MARK};
@@ -43,9 +45,19 @@ fn key() -> String {
 
 fn trial(logs: &Path, kernel: &Kernel, guest: &Path) -> Result<bool> {
     // The guest stands in for the agent: the trial starts neither.
-    let content = Content { guest, agent: guest, modules: &[], files: &[], run: Some("true"), image: None };
+    let userland = Userland::of_this_host()?;
+    let content = Content {
+        guest,
+        agent: guest,
+        userland: &userland,
+        modules: &[],
+        files: &[],
+        run: Some("true"),
+        image: None,
+    };
     let initramfs = Initramfs::build(&content)?;
     let machine = Machine {
+        arch: Arch::Amd64,
         image: kernel.image(),
         initrd: initramfs.path(),
         disks: Vec::new(),

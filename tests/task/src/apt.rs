@@ -1,6 +1,7 @@
 //! A private apt root for one Debian suite. apt checks the archive's signature and every hash; the lists, the cache
 //! and the status of the system's own apt are neither read nor touched.
 
+use crate::arch::Arch;
 use anyhow::{Context as _, Result, bail};
 use std::env;
 use std::fs;
@@ -17,20 +18,23 @@ const MIRROR_VARIABLE: &str = "AEGISBPF_DEBIAN_MIRROR";
 pub(crate) struct Apt {
     root: PathBuf,
     suite: String,
+    arch: Arch,
 }
 
 impl Apt {
     /// Makes the root where it is missing, and fetches the suite's index.
-    pub(crate) fn update(cache: &Path, suite: &str) -> Result<Self> {
+    pub(crate) fn update(cache: &Path, suite: &str, arch: Arch) -> Result<Self> {
         if !Path::new(KEYRING).exists() {
             bail!("{KEYRING} is missing: install the package debian-archive-keyring");
         }
-        let apt = Self { root: cache.join("apt").join(suite), suite: suite.to_owned() };
+        let root = cache.join("apt").join(format!("{}{suite}", arch.prefix()));
+        let apt = Self { root, suite: suite.to_owned(), arch };
         for directory in ["lists/partial", "cache/archives/partial", "preferences.d"] {
             fs::create_dir_all(apt.root.join(directory))?;
         }
         let mirror = env::var(MIRROR_VARIABLE).unwrap_or_else(|_| MIRROR.to_owned());
-        let source = format!("deb [arch=amd64 target=Packages signed-by={KEYRING}] {mirror} {suite} main\n");
+        let arch = arch.debian();
+        let source = format!("deb [arch={arch} target=Packages signed-by={KEYRING}] {mirror} {suite} main\n");
         fs::write(apt.root.join("sources.list"), source)?;
         fs::write(apt.root.join("status"), "")?;
         run(apt.command("apt-get").args(["-q", "update"]))
@@ -85,8 +89,8 @@ impl Apt {
             format!("Dir::State::Lists={}", file("lists")),
             format!("Dir::State::Status={}", file("status")),
             format!("Dir::Cache={}", file("cache")),
-            "APT::Architecture=amd64".to_owned(),
-            "APT::Architectures=amd64".to_owned(),
+            format!("APT::Architecture={}", self.arch.debian()),
+            format!("APT::Architectures={}", self.arch.debian()),
             // The sandbox user cannot write below a home directory, and apt would warn about it each time.
             "APT::Sandbox::User=root".to_owned(),
             "APT::Update::Error-Mode=any".to_owned(),

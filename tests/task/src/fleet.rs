@@ -1,5 +1,6 @@
 //! Runs rows of the matrix, some at a time, and counts.
 
+use crate::arch::Arch;
 use crate::console;
 use crate::docs;
 use crate::kernels::{Kernel, Selector, Store};
@@ -54,7 +55,7 @@ pub(crate) fn prepare(store: &Store, rows: Vec<Row>, words: &[String]) -> Result
             None => store.get(&row.kernel),
         };
         if let Ok(kernel) = &kernel {
-            row.setup.name = format!("{}/{}", kernel.release.series(), row.suffix);
+            row.setup.name = format!("{}/{}", name_of(kernel), row.suffix);
         }
         ready.push(Ready { row, kernel });
     }
@@ -69,20 +70,32 @@ pub(crate) fn prepare(store: &Store, rows: Vec<Row>, words: &[String]) -> Result
 /// kernel is fetched for it.
 fn may_be_meant(row: &Row, words: &[String]) -> bool {
     match row.kernel {
-        Selector::Series(_) => is_meant(row, None, words),
+        Selector::Series(_) | Selector::Arm64(_) => is_meant(row, None, words),
         Selector::Newest(_) => words.is_empty() || words.iter().any(|word| !Selector::is_fixed(word)),
     }
 }
 
+/// What a row calls its kernel.
+fn name_of(kernel: &Kernel) -> String {
+    format!("{}{}", kernel.release.arch().prefix(), kernel.release.series())
+}
+
 fn is_meant(row: &Row, kernel: Option<&Kernel>, words: &[String]) -> bool {
-    let series = kernel.map(|kernel| kernel.release.series());
+    let series = kernel.map(name_of);
     words.is_empty() || words.iter().any(|word| row.is_meant(word, series.as_deref()))
 }
 
 /// Runs them all; prints each row as it ends.
 pub(crate) fn run(rig: &mut Rig, rows: &[Ready], options: &Options) -> Result<Count> {
-    if let Some(kernel) = rows.iter().rev().find_map(|ready| ready.kernel.as_ref().ok()) {
+    if let Some(kernel) = rows
+        .iter()
+        .rev()
+        .find_map(|ready| ready.kernel.as_ref().ok().filter(|kernel| kernel.release.arch() == Arch::Amd64))
+    {
         rig.settle_accel(kernel)?;
+    }
+    for kernel in rows.iter().filter_map(|ready| ready.kernel.as_ref().ok()) {
+        rig.build_for(kernel.release.arch())?;
     }
     let rig: &Rig = rig;
     let next = AtomicUsize::new(0);

@@ -3,6 +3,7 @@
 //! archive in front of the initramfs, with all its files below [`guest::IMAGE`].
 
 use crate::apt::Apt;
+use crate::arch::Arch;
 use crate::cpio::Cpio;
 use crate::kernels;
 use crate::paths;
@@ -95,7 +96,8 @@ fn make(cache: &Path, directory: &Path, made: &Path) -> Result<()> {
     kernels::remove(&stage)?;
     let tree = stage.join("tree");
     fs::create_dir_all(&tree)?;
-    let mut files = Apt::update(cache, SUITE)?.download_all(&PACKAGES, &stage.join("archives"))?;
+    let mut files =
+        Apt::update(cache, SUITE, Arch::Amd64)?.download_all(&PACKAGES, &stage.join("archives"))?;
     // The links from /bin to /usr/bin and the like come first: they are in this one.
     files.sort_by_key(|file| !is_package(file, "base-files"));
     for file in &files {

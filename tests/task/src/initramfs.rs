@@ -4,26 +4,22 @@
 use crate::cpio::Cpio;
 use crate::image;
 use crate::modules::Module;
-use anyhow::{Context as _, Result, bail};
-use guest::{AGENT, DYNAMIC_TRUE, MODULE_LIST, RUN_FILE};
+use crate::userland::Userland;
+use anyhow::{Context as _, Result};
+use guest::{AGENT, MODULE_LIST, RUN_FILE};
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
-const BUSYBOX: [&str; 2] = ["/bin/busybox", "/usr/bin/busybox"];
-
-/// The loader of programs that need libraries, and where distributions have the C library.
-const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
-const LIBC: [&str; 2] = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/libc.so.6"];
-
-const DIRECTORIES: [&str; 16] = [
+const DIRECTORIES: [&str; 17] = [
     "bin",
     "dev",
     "etc",
     "etc/profiles",
     "lib",
+    "lib/aarch64-linux-gnu",
     "lib/x86_64-linux-gnu",
     "lib64",
     "modules",
@@ -50,6 +46,8 @@ const APPLETS: &str = "[ awk basename cat chgrp chmod chown chroot clear cmp cp 
 pub(crate) struct Content<'a> {
     pub(crate) guest: &'a Path,
     pub(crate) agent: &'a Path,
+    /// The programs of others.
+    pub(crate) userland: &'a Userland,
     pub(crate) modules: &'a [Module],
     /// More files, by their paths in the guest.
     pub(crate) files: &'a [(&'static str, Vec<u8>)],
@@ -79,7 +77,7 @@ impl Initramfs {
         cpio.character_device("dev/null", 0o666, (1, 3));
         cpio.file("init", 0o755, &read(content.guest)?);
         cpio.file(AGENT.trim_start_matches('/'), 0o755, &read(content.agent)?);
-        cpio.file("bin/busybox", 0o755, &busybox()?);
+        cpio.file("bin/busybox", 0o755, &read(&content.userland.busybox)?);
         for applet in APPLETS.split_ascii_whitespace() {
             cpio.symlink(&format!("bin/{applet}"), "busybox");
         }
@@ -90,7 +88,9 @@ impl Initramfs {
         );
         cpio.file("etc/group", 0o644, b"root:x:0:\nnogroup:x:65534:\n");
         cpio.file("etc/profile", 0o644, b"export PS1='guest:\\w# '\n");
-        add_dynamic(&mut cpio)?;
+        for (source, path) in &content.userland.dynamic {
+            cpio.file(path.trim_start_matches('/'), 0o755, &read(source)?);
+        }
         for (path, bytes) in content.files {
             cpio.file(path.trim_start_matches('/'), 0o600, bytes);
         }
@@ -102,7 +102,8 @@ impl Initramfs {
         if let Some(image) = content.image {
             // The kernel unpacks one archive after the other.
             file.write_all(&read(image)?)?;
-            let (guest, agent, busybox) = (read(content.guest)?, read(content.agent)?, busybox()?);
+            let (guest, agent, busybox) =
+                (read(content.guest)?, read(content.agent)?, read(&content.userland.busybox)?);
             let programs =
                 [("init", &guest[..]), ("usr/sbin/aegisbpf", &agent), ("usr/bin/busybox", &busybox)];
             image::furnish(&mut cpio, &programs, content.run)?;
@@ -124,27 +125,6 @@ fn add_modules(cpio: &mut Cpio, modules: &[Module]) {
         list.push('\n');
     }
     cpio.file(MODULE_LIST.trim_start_matches('/'), 0o644, list.as_bytes());
-}
-
-/// A program that a loader starts, as most are on a real machine.
-fn add_dynamic(cpio: &mut Cpio) -> Result<()> {
-    let libc =
-        LIBC.iter().find(|path| Path::new(path).exists()).context("there is no libc.so.6 on this host")?;
-    for (path, source) in [(LOADER, LOADER), (libc, libc), (DYNAMIC_TRUE, "/bin/true")] {
-        cpio.file(path.trim_start_matches('/'), 0o755, &read(Path::new(source))?);
-    }
-    Ok(())
-}
-
-fn busybox() -> Result<Vec<u8>> {
-    let path = BUSYBOX.iter().map(Path::new).find(|path| path.exists());
-    let path = path.context("there is no busybox: install the package busybox-static")?;
-    let bytes = read(path)?;
-    // The one text that only a dynamic executable of this machine has: the path of its loader.
-    if bytes.windows(10).any(|window| window == b"/ld-linux-") {
-        bail!("{} needs shared libraries, which the guest has not: install busybox-static", path.display());
-    }
-    Ok(bytes)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

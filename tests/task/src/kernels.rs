@@ -1,6 +1,7 @@
 //! The kernels of the VMs: which ones, and how they get into the cache.
 
 use crate::apt::Apt;
+use crate::arch::Arch;
 use crate::image;
 use crate::paths;
 use crate::release::Release;
@@ -17,12 +18,16 @@ pub(crate) const FRESH: Duration = Duration::from_hours(7 * 24);
 const MOVING_SUITE: &str = "trixie-backports";
 /// The long-term series, and the suite that carries each.
 const FIXED: [(&str, &str); 3] = [("5.10", "bullseye"), ("6.1", "bookworm"), ("6.12", "trixie")];
+/// Those of them that run on arm64: the one before BPF programs could be attached to functions there, and one after.
+const ON_ARM64: [&str; 2] = ["6.1", "6.12"];
 
 /// Which kernel is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Selector {
     /// The newest release of a series such as `6.12`.
     Series(String),
+    /// The same, of arm64.
+    Arm64(String),
     /// The newest release of the newest series of the moving suite (0), of the one before (1), and so on.
     Newest(usize),
 }
@@ -33,8 +38,13 @@ pub(crate) fn all() -> Vec<Selector> {
     fixed.chain([Selector::Newest(1), Selector::Newest(0)]).collect()
 }
 
+/// The kernels of the rows on arm64.
+pub(crate) fn on_arm64() -> Vec<Selector> {
+    ON_ARM64.map(|series| Selector::Arm64(series.to_owned())).to_vec()
+}
+
 impl Selector {
-    /// Reads `6.12`, `newest` or `newest-1`.
+    /// Reads `6.12`, `arm64-6.12`, `newest` or `newest-1`.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         if text == "newest" {
             return Ok(Self::Newest(0));
@@ -42,35 +52,53 @@ impl Selector {
         if let Some(back) = text.strip_prefix("newest-") {
             return Ok(Self::Newest(back.parse()?));
         }
-        let numbers = text.split_once('.').map(|(major, minor)| (major.parse::<u32>(), minor.parse::<u32>()));
+        let series = text.strip_prefix(Arch::Arm64.prefix());
+        let numbers = series
+            .unwrap_or(text)
+            .split_once('.')
+            .map(|(major, minor)| (major.parse::<u32>(), minor.parse::<u32>()));
         match numbers {
-            Some((Ok(_), Ok(_))) => Ok(Self::Series(text.to_owned())),
-            _ => bail!("'{text}' names no kernel: give a series such as 6.12, or newest, or newest-1"),
+            Some((Ok(_), Ok(_))) => Ok(match series {
+                Some(series) => Self::Arm64(series.to_owned()),
+                None => Self::Series(text.to_owned()),
+            }),
+            _ => bail!(
+                "'{text}' names no kernel: give a series such as 6.12 or arm64-6.12, or newest, or newest-1"
+            ),
         }
     }
 
     /// Whether the kernel part of a row's name is a series that a suite is fixed for.
     pub(crate) fn is_fixed(row: &str) -> bool {
+        let row = row.strip_prefix(Arch::Arm64.prefix()).unwrap_or(row);
         FIXED.iter().any(|(series, _)| row.split('/').next() == Some(series))
     }
 
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Series(series) => series.clone(),
+            Self::Arm64(series) => format!("{}{series}", Arch::Arm64.prefix()),
             Self::Newest(0) => "newest".to_owned(),
             Self::Newest(back) => format!("newest-{back}"),
         }
     }
 
     pub(crate) fn suite(&self) -> &'static str {
-        let Self::Series(wanted) = self else { return MOVING_SUITE };
+        let (Self::Series(wanted) | Self::Arm64(wanted)) = self else { return MOVING_SUITE };
         FIXED.iter().find(|(series, _)| series == wanted).map_or(MOVING_SUITE, |(_, suite)| suite)
+    }
+
+    pub(crate) fn arch(&self) -> Arch {
+        match self {
+            Self::Arm64(_) => Arch::Arm64,
+            Self::Series(_) | Self::Newest(_) => Arch::Amd64,
+        }
     }
 
     /// Its releases among `all` (newest first).
     fn matching(&self, all: &[Release]) -> Vec<Release> {
         let wanted = match self {
-            Self::Series(series) => Some(series.clone()),
+            Self::Series(series) | Self::Arm64(series) => Some(series.clone()),
             Self::Newest(back) => {
                 let mut series: Vec<String> = all.iter().map(Release::series).collect();
                 series.dedup();
@@ -151,21 +179,21 @@ impl Store {
     /// The kernel that was last used for a selector, and whether that is recent enough to take it unasked.
     fn last(&self, selector: &Selector) -> Option<(Kernel, bool)> {
         let pick = self.pick(selector);
-        let kernel = self.cached(&Release::new(fs::read_to_string(&pick).ok()?.trim()))?;
+        let kernel = self.cached(&Release::of(fs::read_to_string(&pick).ok()?.trim(), selector.arch()))?;
         let age = fs::metadata(&pick).ok()?.modified().ok()?.elapsed().unwrap_or_default();
         Some((kernel, age < FRESH))
     }
 
     fn cached(&self, release: &Release) -> Option<Kernel> {
-        let directory = self.cache.join("kernels").join(release.as_str());
+        let directory = self.cache.join("kernels").join(release.directory());
         directory.is_dir().then(|| Kernel { release: release.clone(), directory })
     }
 
     fn fetch(&self, selector: &Selector) -> Result<Kernel> {
         let suite = selector.suite();
-        let apt = Apt::update(&self.cache, suite)?;
+        let apt = Apt::update(&self.cache, suite, selector.arch())?;
         let names = apt.names()?;
-        let releases = selector.matching(&Release::all(&names));
+        let releases = selector.matching(&Release::all(&names, selector.arch()));
         let mut tried = Vec::new();
         for release in releases {
             if let Some(kernel) = self.cached(&release) {
@@ -201,7 +229,7 @@ impl Store {
         }
         let complete = stage.join("complete");
         arrange(&tree, release, &complete).with_context(|| faults.join(", "))?;
-        let directory = self.cache.join("kernels").join(release.as_str());
+        let directory = self.cache.join("kernels").join(release.directory());
         fs::rename(&complete, &directory)?;
         remove(&stage)?;
         Ok(Kernel { release: release.clone(), directory })

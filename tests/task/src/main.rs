@@ -5,6 +5,7 @@
 
 mod accel;
 mod apt;
+mod arch;
 mod artifacts;
 mod browser;
 mod cmd;
@@ -34,6 +35,7 @@ mod soak;
 mod supply;
 mod tally;
 mod unit;
+mod userland;
 mod vm;
 
 use clap::{Parser, Subcommand};

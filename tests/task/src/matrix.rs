@@ -136,6 +136,28 @@ const TEMPLATES: &[Template] = &[
     Template { name: "reboot", on: On::Newest, checks: "reboot", disks: true, reboots: true, ..PLAIN },
 ];
 
+/// Emulated instruction by instruction, where most of the others run at the speed of the host: asked for by name.
+const ON_ARM64: [(&str, &[Template]); 2] = [
+    // The oldest kernels attach no BPF program to a function there, and say so only when it is tried.
+    (
+        "arm64-6.1",
+        &[Template { name: "tracepoint", on: On::Daily(&[]), checks: "no-trampolines", ..ENFORCE }],
+    ),
+    (
+        "arm64-6.12",
+        &[
+            Template { name: "tier", on: On::Daily(&[]), checks: "tier", ..ENFORCE },
+            Template {
+                name: "tier-no-lsm",
+                on: On::Daily(&[]),
+                checks: "tier",
+                lsm: LSM_WITHOUT_BPF,
+                ..ENFORCE
+            },
+        ],
+    ),
+];
+
 /// One row: a VM to boot and the list of checks to run in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
@@ -153,7 +175,15 @@ pub(crate) struct Row {
 /// Every row, oldest kernel first.
 pub(crate) fn rows() -> Vec<Row> {
     let kernels = kernels::all();
-    kernels.iter().flat_map(|kernel| TEMPLATES.iter().filter_map(|template| row(kernel, template))).collect()
+    let rows =
+        kernels.iter().flat_map(|kernel| TEMPLATES.iter().filter_map(|template| row(kernel, template)));
+    rows.chain(kernels::on_arm64().iter().flat_map(on_arm64)).collect()
+}
+
+fn on_arm64(kernel: &Selector) -> Vec<Row> {
+    let templates = ON_ARM64.iter().find(|(name, _)| *name == kernel.name());
+    let templates = templates.map(|(_, templates)| *templates).unwrap_or_default();
+    templates.iter().filter_map(|template| row(kernel, template)).collect()
 }
 
 /// Every row with more kernel parameters, of which the last of a name counts, and with those checks alone whose id begins

@@ -1,46 +1,63 @@
 //! Debian's names of kernels: which releases an index holds, how they sort, which packages carry one.
 
+use crate::arch::Arch;
 use std::cmp::Ordering;
 
 /// A kernel release as Debian names it, without the flavour: `6.1.0-50`, `6.12.107+deb13`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Release(String);
+pub(crate) struct Release {
+    text: String,
+    arch: Arch,
+}
 
-const FLAVOUR: &str = "cloud-amd64";
 /// What a package name begins with when it carries (a part of) a kernel. Up to 6.x the image package has all; later
 /// ones have the image in `binary` and the modules in `modules`.
 const PREFIXES: [&str; 4] = ["linux-image-", "linux-binary-unsigned-", "linux-binary-", "linux-modules-"];
 
 impl Release {
-    /// Reads a release back from its text.
+    /// Reads a release of amd64 back from its text.
     pub(crate) fn new(text: &str) -> Self {
-        Self(text.to_owned())
+        Self::of(text, Arch::Amd64)
+    }
+
+    /// Reads a release back from its text.
+    pub(crate) fn of(text: &str, arch: Arch) -> Self {
+        Self { text: text.to_owned(), arch }
+    }
+
+    pub(crate) fn arch(&self) -> Arch {
+        self.arch
+    }
+
+    /// A name that no release of another processor has.
+    pub(crate) fn directory(&self) -> String {
+        format!("{}{}", self.arch.prefix(), self.text)
     }
 
     /// The release that a package belongs to; `None` for every other package.
-    fn of_package(name: &str) -> Option<Self> {
+    fn of_package(name: &str, arch: Arch) -> Option<Self> {
         let rest = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix))?;
         let rest = rest.strip_suffix("-unsigned").unwrap_or(rest);
-        let version = rest.strip_suffix(FLAVOUR)?.strip_suffix('-')?;
+        let version = rest.strip_suffix(arch.flavour())?.strip_suffix('-')?;
         let plain = version.starts_with(|c: char| c.is_ascii_digit()) && !version.contains("rc");
-        plain.then(|| Self(version.to_owned()))
+        plain.then(|| Self::of(version, arch))
     }
 
     /// The releases among these package names, newest first.
-    pub(crate) fn all(names: &[String]) -> Vec<Self> {
-        let mut releases: Vec<Self> = names.iter().filter_map(|name| Self::of_package(name)).collect();
+    pub(crate) fn all(names: &[String], arch: Arch) -> Vec<Self> {
+        let mut releases: Vec<Self> = names.iter().filter_map(|name| Self::of_package(name, arch)).collect();
         releases.sort_by(|a, b| b.cmp(a));
         releases.dedup();
         releases
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// What `uname -r` says.
     pub(crate) fn uname(&self) -> String {
-        format!("{}-{FLAVOUR}", self.0)
+        format!("{}-{}", self.text, self.arch.flavour())
     }
 
     /// The first two numbers: `6.12`.
@@ -49,7 +66,7 @@ impl Release {
     }
 
     fn numbers(&self) -> Vec<u64> {
-        self.0.split(|c: char| !c.is_ascii_digit()).filter_map(|run| run.parse().ok()).collect()
+        self.text.split(|c: char| !c.is_ascii_digit()).filter_map(|run| run.parse().ok()).collect()
     }
 
     /// The packages that may carry parts of this release. One of each group is wanted, the first that can be had;
@@ -66,7 +83,7 @@ impl Release {
 
 impl Ord for Release {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.numbers().cmp(&other.numbers()).then_with(|| self.0.cmp(&other.0))
+        self.numbers().cmp(&other.numbers()).then_with(|| self.text.cmp(&other.text))
     }
 }
 
@@ -96,10 +113,11 @@ mod tests {
             "linux-doc-6.12",
         ];
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let found = Release::all(&names);
+        let found = Release::all(&names, Arch::Amd64);
         let texts: Vec<&str> = found.iter().map(Release::as_str).collect();
         assert_eq!(texts, ["7.3.4+deb13", "6.12.107+deb13", "6.12.94+deb13", "6.1.0-50"]);
         let series: Vec<String> = found.iter().map(Release::series).collect();
         assert_eq!(series, ["7.3", "6.12", "6.12", "6.1"]);
+        assert_eq!(Release::all(&names, Arch::Arm64), []);
     }
 }

@@ -1,17 +1,20 @@
 //! What every VM of a run shares: the binaries, the cache of kernels, the accelerator, the logs.
 
 use crate::accel;
+use crate::arch::Arch;
 use crate::artifacts;
 use crate::disks::{self, Disk};
 use crate::initramfs::{Content, Initramfs};
 use crate::kernels::{Kernel, Store};
 use crate::modules;
-use crate::paths::{self, MUSL};
+use crate::paths;
 use crate::profiles::{self, Profile};
+use crate::userland::Userland;
 use crate::vm::{self, Accel, Machine};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The list of a host where BPF LSM programs take part.
 pub(crate) const LSM_WITH_BPF: &str = "lockdown,capability,landlock,yama,apparmor,bpf";
@@ -54,11 +57,21 @@ pub(crate) struct Media {
     _disks: Vec<Disk>,
 }
 
+/// What runs in a VM.
+#[derive(Debug)]
+struct Programs {
+    guest: PathBuf,
+    agent: PathBuf,
+    userland: Userland,
+}
+
 /// Everything that is made once.
 #[derive(Debug)]
 pub(crate) struct Rig {
     pub(crate) guest: PathBuf,
-    agent: PathBuf,
+    programs: Programs,
+    /// Made when the first VM of that kind is.
+    on_arm64: OnceLock<Programs>,
     logs: PathBuf,
     cache: PathBuf,
     accel: Option<Accel>,
@@ -68,15 +81,37 @@ impl Rig {
     /// Builds the binaries. The agent can be given instead; so can the accelerator.
     pub(crate) fn new(agent: Option<&Path>, accel: Option<Accel>) -> Result<Self> {
         let agent = artifacts::agent(agent)?;
-        let guest = artifacts::release("guest", MUSL)?;
+        let guest = artifacts::release("guest", Arch::Amd64.target())?;
+        let programs = Programs { guest: guest.clone(), agent, userland: Userland::of_this_host()? };
         let logs = paths::target_dir()?.join("vm-logs");
         fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
-        Ok(Self { guest, agent, logs, cache: paths::cache_dir()?, accel })
+        Ok(Self { guest, programs, on_arm64: OnceLock::new(), logs, cache: paths::cache_dir()?, accel })
+    }
+
+    /// Builds what VMs with this processor run, unless that is done.
+    pub(crate) fn build_for(&self, arch: Arch) -> Result<()> {
+        if arch == Arch::Arm64 && self.on_arm64.get().is_none() {
+            let programs = Programs {
+                agent: artifacts::release("aegisbpf", arch.target())?,
+                guest: artifacts::release("guest", arch.target())?,
+                userland: Userland::of_arm64(&self.cache)?,
+            };
+            self.on_arm64.get_or_init(|| programs);
+        }
+        Ok(())
+    }
+
+    fn programs(&self, arch: Arch) -> Result<&Programs> {
+        match arch {
+            Arch::Amd64 => Ok(&self.programs),
+            Arch::Arm64 => self.on_arm64.get().context("nothing was built for arm64"),
+        }
     }
 
     /// Decides on the accelerator, if that was left to us.
     pub(crate) fn settle_accel(&mut self, kernel: &Kernel) -> Result<Accel> {
         let accel = match self.accel {
+            _ if kernel.release.arch() != Arch::Amd64 => Accel::Tcg,
             Some(accel) => accel,
             None => accel::choose(&self.cache, &self.logs, kernel, &self.guest)?,
         };
@@ -92,16 +127,21 @@ impl Rig {
         let run = setup.run.as_deref();
         let image = if setup.image { Some(Store::open()?.image()?) } else { None };
         let files = setup.profile.map(profiles::files).transpose()?.unwrap_or_default();
+        let arch = kernel.release.arch();
+        let programs = self.programs(arch)?;
         let content = Content {
-            guest: &self.guest,
-            agent: &self.agent,
+            guest: &programs.guest,
+            agent: &programs.agent,
+            userland: &programs.userland,
             modules: &modules,
             files: &files,
             run,
             image: image.as_deref(),
         };
         let initramfs = Initramfs::build(&content)?;
+        let emulated = setup.counted || arch != Arch::Amd64;
         let machine = Machine {
+            arch,
             image: kernel.image(),
             initrd: initramfs.path(),
             disks: disks.iter().map(|disk| (disk.name, disk.path())).collect(),
@@ -111,7 +151,7 @@ impl Rig {
             smp: setup.smp,
             counted: setup.counted,
             reboots: setup.reboots,
-            accel: if setup.counted { Accel::Tcg } else { self.accel.unwrap_or(Accel::Tcg) },
+            accel: if emulated { Accel::Tcg } else { self.accel.unwrap_or(Accel::Tcg) },
             console: vm::console_path(&self.logs, &setup.name),
             trial: false,
         };

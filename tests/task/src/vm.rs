@@ -1,6 +1,7 @@
 //! One VM, from its command line to its end. The first serial port is the kernel's console and goes to a file; the
 //! second is the guest's and comes to us, so that a kernel message never cuts a result.
 
+use crate::arch::Arch;
 use crate::console;
 use anyhow::{Context as _, Result};
 use std::io::Read;
@@ -26,6 +27,7 @@ pub(crate) enum Accel {
 /// A VM to boot.
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
+    pub(crate) arch: Arch,
     pub(crate) image: PathBuf,
     pub(crate) initrd: PathBuf,
     /// Each with the name that the guest finds it by.
@@ -61,8 +63,12 @@ impl Machine {
     /// The command that boots it. The kernel kills qemu when the thread that started it is gone, however it went.
     fn command(&self, port: &str) -> Command {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64", "-nodefaults", "-no-user-config"]);
-        command.args(["-display", "none", "-machine", "q35"]);
+        let (qemu, machine) = match self.arch {
+            Arch::Amd64 => ("qemu-system-x86_64", "q35"),
+            Arch::Arm64 => ("qemu-system-aarch64", "virt"),
+        };
+        command.args(["--pdeathsig", "KILL", "--", qemu, "-nodefaults", "-no-user-config"]);
+        command.args(["-display", "none", "-machine", machine]);
         if !self.reboots {
             command.arg("-no-reboot");
         }
@@ -70,9 +76,11 @@ impl Machine {
         // just patched (once in some hundred boots: `Oops: int3`), and attaching BPF programs patches code.
         // No cmpxchg16b: it gives back garbage for the flags about as often, and the kernel dies of a double fault in
         // its allocator; without the instruction the kernel takes another path. Neither costs time.
-        command.args(match self.accel {
-            Accel::Tcg => ["-accel", "tcg,thread=single", "-cpu", "max,-cx16"],
-            Accel::Kvm => ["-accel", "kvm", "-cpu", "host"],
+        command.args(match (self.arch, self.accel) {
+            (Arch::Amd64, Accel::Tcg) => ["-accel", "tcg,thread=single", "-cpu", "max,-cx16"],
+            (Arch::Amd64, Accel::Kvm) => ["-accel", "kvm", "-cpu", "host"],
+            // Without signed pointers, which take most of an emulated processor's time.
+            (Arch::Arm64, _) => ["-accel", "tcg,thread=single", "-cpu", "cortex-a72"],
         });
         if self.counted {
             command.args(["-icount", "shift=0,sleep=off"]);
@@ -86,7 +94,17 @@ impl Machine {
             command.arg("-device").arg(format!("virtio-blk-pci,drive={name},serial={name}"));
         }
         command.arg("-serial").arg(format!("file:{}", self.console.display()));
-        command.args(["-serial", port]);
+        match (self.arch, port) {
+            (Arch::Amd64, _) => command.args(["-serial", port]),
+            // That machine has one port of its own.
+            (Arch::Arm64, MONITORED) => {
+                command.args(["-chardev", "stdio,id=port,mux=on,signal=off", "-mon", "chardev=port"])
+            }
+            (Arch::Arm64, _) => command.args(["-chardev", "stdio,id=port"]),
+        };
+        if self.arch == Arch::Arm64 {
+            command.args(["-device", "pci-serial,chardev=port"]);
+        }
         // Should qemu itself crash, a core file does not end up in the tree.
         command.current_dir(self.console.parent().unwrap_or(Path::new("/")));
         command
@@ -94,7 +112,7 @@ impl Machine {
 
     fn cmdline(&self) -> String {
         let fixed = [
-            "console=ttyS0",
+            self.arch.console(),
             "quiet",
             // A panic or an oops ends the VM at once instead of leaving it to the time limit.
             "panic=-1",
@@ -113,7 +131,7 @@ impl Machine {
 
     /// Boots with the terminal as the guest's port; `Ctrl-A x` ends it.
     pub(crate) fn interactive(&self) -> Result<ExitStatus> {
-        let mut command = self.command("mon:stdio");
+        let mut command = self.command(MONITORED);
         command.status().context(START)
     }
 
@@ -172,7 +190,10 @@ impl Machine {
 }
 
 const START: &str =
-    "cannot start qemu-system-x86_64 through setpriv (packages qemu-system-x86 and util-linux)";
+    "cannot start qemu through setpriv (packages qemu-system-x86, qemu-system-arm and util-linux)";
+
+/// The terminal, on which a key leads to qemu's own prompt.
+const MONITORED: &str = "mon:stdio";
 
 /// Reads in a thread of its own, so that a silent guest cannot keep us from looking at the clock.
 fn chunks(mut from: ChildStdout) -> Receiver<Vec<u8>> {

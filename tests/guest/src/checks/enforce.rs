@@ -3,14 +3,15 @@
 use super::agent::{
     ALLOW_FREE, Agent, NOBODY, Place, ask, at, ends, executable, freely, judge, readable, tier, want,
 };
-use super::{Check, CheckError, Ctx, guard};
+use super::{Check, CheckError, Ctx, guard_checks};
 use crate::run::Cmd;
 use guest::{AGENT, Expect};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
 
-pub(super) const CHECKS: [Check; 15] = [
+/// What does not rest on the checks of other modules.
+pub(super) const OF_A_TIER: [Check; 14] = [
     Check { id: "enforce.tier-and-proof", run: tier_and_proof },
     Check { id: "enforce.read-by-root", run: |_| read_by(0) },
     Check { id: "enforce.read-by-nobody", run: |_| read_by(NOBODY) },
@@ -25,8 +26,10 @@ pub(super) const CHECKS: [Check; 15] = [
     Check { id: "enforce.event", run: event },
     Check { id: "enforce.audit-lets-pass", run: audit_lets_pass },
     Check { id: "enforce.permission-hook", run: permission_hook },
-    Check { id: "enforce.claims-proven", run: claims_proven },
 ];
+
+/// Every claim of the contract has a check that shows it.
+pub(super) const CLAIMS: [Check; 1] = [Check { id: "enforce.claims-proven", run: claims_proven }];
 
 fn enforcing(id: &str, more: &str) -> Result<(Place, Agent), CheckError> {
     let place = Place::new(id)?;
@@ -280,7 +283,7 @@ fn claims_proven(ctx: &Ctx) -> Result<(), CheckError> {
     })?;
     let shown = data.iter().filter(|scenario| scenario.expect == Expect::Denied);
     // The claims of the self-guard are about no file: a row of its own has a check by the name of each.
-    let guarded = guard::CHECKS.iter().map(|check| check.id).filter(|id| denied.contains(id));
+    let guarded = guard_checks().iter().map(|check| check.id).filter(|id| denied.contains(id));
     let proven: BTreeSet<&str> = shown.map(|scenario| scenario.claim.as_str()).chain(guarded).collect();
     if denied == proven {
         return Ok(());

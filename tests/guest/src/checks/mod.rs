@@ -1,6 +1,7 @@
 //! The checks, and which of them make up a row.
 
 mod agent;
+#[cfg(target_arch = "x86_64")]
 mod alerts;
 mod apparmor;
 mod boots;
@@ -9,31 +10,42 @@ mod canary;
 mod container;
 mod diagnose;
 mod doctor;
+#[cfg(target_arch = "x86_64")]
 mod drill;
 mod enforce;
+#[cfg(target_arch = "x86_64")]
 mod events;
 mod failures;
+#[cfg(target_arch = "x86_64")]
 mod figures;
 mod filesystems;
+#[cfg(target_arch = "x86_64")]
 mod flood;
 mod glass;
+#[cfg(target_arch = "x86_64")]
 mod guard;
 mod ledger;
 mod life;
+#[cfg(target_arch = "x86_64")]
 mod load;
 mod partial;
 mod policy;
 mod privileges;
+#[cfg(target_arch = "x86_64")]
 mod proof;
 mod refusals;
 mod rig;
+#[cfg(target_arch = "x86_64")]
 mod sandbox;
 mod selinux;
+#[cfg(target_arch = "x86_64")]
 mod signed;
 mod smoke;
 mod subject;
 mod surface;
+#[cfg(target_arch = "x86_64")]
 mod unit;
+mod untrampolined;
 mod vectors;
 mod verifier;
 
@@ -80,13 +92,44 @@ pub(crate) enum CheckError {
 /// The checks of a row; `None` for a name that no row has.
 pub(crate) fn row(name: &str) -> Option<Vec<Check>> {
     match name {
+        // Those that make a tier what it is, for architectures that a kernel is emulated slowly for.
+        "tier" => Some(
+            [smoke::CHECKS.as_slice(), &enforce::OF_A_TIER, &verifier::CHECKS, &surface::checks()].concat(),
+        ),
+        "no-trampolines" => {
+            Some([smoke::CHECKS.as_slice(), &untrampolined::CHECKS, &surface::traced()].concat())
+        }
+        name => of_x86_64(name),
+    }
+}
+
+/// Those of the self-guard.
+#[cfg(target_arch = "x86_64")]
+fn guard_checks() -> &'static [Check] {
+    &guard::CHECKS
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn guard_checks() -> &'static [Check] {
+    &[]
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn of_x86_64(_: &str) -> Option<Vec<Check>> {
+    None
+}
+
+#[cfg(target_arch = "x86_64")]
+fn of_x86_64(name: &str) -> Option<Vec<Check>> {
+    match name {
         "rig" => Some([smoke::CHECKS.as_slice(), &rig::CHECKS].concat()),
         "enforce" => Some(
             [
                 smoke::CHECKS.as_slice(),
                 // First: what is mounted and loaded later is not of the host that is reported.
                 &doctor::OF_A_ROW,
-                &enforce::CHECKS,
+                &enforce::OF_A_TIER,
+                &enforce::CLAIMS,
                 &filesystems::CHECKS,
                 &life::CHECKS,
                 &policy::CHECKS,

@@ -134,7 +134,7 @@ fn list() {
         println!("  {:16} checks: {:22} lsm={}", row.setup.name, row.checks, row.setup.lsm);
     }
     println!("kernels:");
-    for selector in kernels::all() {
+    for selector in kernels::all().into_iter().chain(kernels::on_arm64()) {
         println!("  {:16} Debian {}", selector.name(), selector.suite());
     }
 }
@@ -144,6 +144,7 @@ fn single(args: &Args, limit: Duration) -> Result<ExitCode> {
     let kernel = Store::open()?.get(&selector)?;
     let mut rig = Rig::new(args.binary.as_deref(), args.accel)?;
     rig.settle_accel(&kernel)?;
+    rig.build_for(kernel.release.arch())?;
     let (machine, _media) = rig.machine(&kernel, &setup(args))?;
     if args.shell {
         eprintln!("{} with lsm={}; Ctrl-A x ends it", kernel.release.uname(), args.lsm);

@@ -2,6 +2,7 @@
 
 use super::{output, run};
 use crate::apt::Apt;
+use crate::arch::Arch;
 use crate::paths;
 use anyhow::{Context as _, Result, bail};
 use std::fs::{self, File};
@@ -82,7 +83,7 @@ fn reference() -> Result<PathBuf> {
         return Ok(tree);
     }
     eprintln!("fetching the SELinux policy of Debian {SUITE} for the VMs");
-    let apt = Apt::update(&cache, SUITE)?;
+    let apt = Apt::update(&cache, SUITE, Arch::Amd64)?;
     let stage = cache.join("selinux").join(".stage");
     remove(&stage)?;
     for package in ["selinux-policy-default", "selinux-policy-dev"] {

@@ -17,11 +17,17 @@ pub(super) const TOP: &str = "/srv/surface";
 /// The cgroup that the policy binds; each way has one below.
 pub(super) const SCOPE: &str = "/sys/fs/cgroup/surface";
 
-/// The least program that ends with success, for x86-64: each way has copies of its own, on a disk that is small.
+/// The least program that ends with success: each way has copies of its own, on a disk that is small.
+#[cfg(target_arch = "x86_64")]
 const PROGRAM: [u8; 129] = *b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\
     \x02\0\x3e\0\x01\0\0\0\x78\0\x40\0\0\0\0\0\x40\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x40\0\x38\0\x01\0\0\0\0\0\0\0\
     \x01\0\0\0\x05\0\0\0\0\0\0\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\x40\0\0\0\0\0\x81\0\0\0\0\0\0\0\x81\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\0\
     \xb8\x3c\0\0\0\x31\xff\x0f\x05";
+#[cfg(target_arch = "aarch64")]
+const PROGRAM: [u8; 132] = *b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\
+    \x02\0\xb7\0\x01\0\0\0\x78\0\x40\0\0\0\0\0\x40\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x40\0\x38\0\x01\0\0\0\0\0\0\0\
+    \x01\0\0\0\x05\0\0\0\0\0\0\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\x40\0\0\0\0\0\x84\0\0\0\0\0\0\0\x84\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\0\
+    \xa8\x0b\x80\xd2\0\0\x80\xd2\x01\0\0\xd4";
 
 /// The disk, for as long as this lives.
 pub(super) struct Disk(());

@@ -27,11 +27,12 @@ pub(super) fn read_by_interpreter(dir: &Path) -> io::Result<()> {
 
 /// A program that is free, and that names as its loader the file that is not: a copy of the loader, so that it can be one.
 pub(super) fn elf_interpreter(dir: &Path) -> io::Result<()> {
-    const LOADER: &[u8] = b"/lib64/ld-linux-x86-64.so.2\0";
-    setup(fs::copy("/lib64/ld-linux-x86-64.so.2", dir.join("true")))?;
+    let loader = guest::loader(std::env::consts::ARCH);
+    setup(fs::copy(loader, dir.join("true")))?;
     let mut program = setup(fs::read(DYNAMIC_TRUE))?;
-    let at = program.windows(LOADER.len()).position(|part| part == LOADER);
-    let place = at.and_then(|at| program.get_mut(at..at + LOADER.len()));
+    let named = format!("{loader}\0").into_bytes();
+    let at = program.windows(named.len()).position(|part| part == named);
+    let place = at.and_then(|at| program.get_mut(at..at + named.len()));
     let place = place.ok_or(io::ErrorKind::InvalidData)?;
     // Relative: there is no room for a long path.
     place.fill(0);

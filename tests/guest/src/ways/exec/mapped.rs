@@ -74,7 +74,8 @@ fn enter(start: *mut c_void) -> io::Result<()> {
 /// The loader, which is free, is told what to load. It does not say what error kept it from that: whether it was the rule,
 /// the event tells.
 pub(super) fn loader(dir: &Path) -> io::Result<()> {
-    let output = Command::new("/lib64/ld-linux-x86-64.so.2").arg(dir.join("dynamic-true")).output()?;
+    let output =
+        Command::new(guest::loader(std::env::consts::ARCH)).arg(dir.join("dynamic-true")).output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     match output.status.code() {
         Some(0) => Ok(()),

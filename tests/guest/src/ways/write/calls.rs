@@ -65,11 +65,11 @@ pub(super) fn open_by_ring(path: &Path) -> io::Result<OwnedFd> {
 }
 
 pub(super) fn fchmodat2(path: &Path, mode: Mode) -> io::Result<()> {
+    /// The number on every architecture; not every C library knows it.
+    const NUMBER: c_long = 452;
     let (path, flags) = (text(path)?, libc::AT_SYMLINK_NOFOLLOW);
     // SAFETY: the path ends with a zero.
-    last(unsafe {
-        libc::syscall(libc::SYS_fchmodat2, libc::AT_FDCWD, path.as_ptr(), mode.as_raw_mode(), flags)
-    })
+    last(unsafe { libc::syscall(NUMBER, libc::AT_FDCWD, path.as_ptr(), mode.as_raw_mode(), flags) })
 }
 
 pub(super) fn setxattrat(path: &Path, name: &str, value: &[u8]) -> io::Result<()> {

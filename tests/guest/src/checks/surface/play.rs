@@ -42,7 +42,9 @@ pub(super) type Results = BTreeMap<&'static str, Seen>;
 
 /// Whether the running kernel has this way at all.
 pub(super) fn is_possible(scenario: &Scenario) -> bool {
-    !scenario.lacks.contains_key(&series())
+    let series = series();
+    let on_arm64 = cfg!(target_arch = "aarch64") && scenario.lacks.contains_key(&format!("arm64-{series}"));
+    !on_arm64 && !scenario.lacks.contains_key(&series)
 }
 
 /// Whether the observing tier reports this way here.

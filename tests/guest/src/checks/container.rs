@@ -18,7 +18,7 @@ const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 
 /// What the manifests mount, and what a runtime does.
 const MADE: &str = "\
-    mkdir -p /tmp/pod /etc/aegisbpf /var/lib/aegisbpf /run/aegisbpf && chmod 700 /var/lib/aegisbpf && \
+    mkdir -p /tmp/pod /etc/aegisbpf /var/lib/aegisbpf /run/aegisbpf && \
     mount -t tmpfs -o mode=755 pod /tmp/pod && cd /tmp/pod && cp /sbin/aegisbpf . && \
     mkdir -p proc sys dev policy etc/aegisbpf run/aegisbpf var/lib/aegisbpf lib64 tmp/container && \
     mount -t tmpfs dev dev && mknod -m 666 dev/null c 1 3 && \

@@ -178,3 +178,36 @@ fn reproducible() -> Result<ExitCode> {
     crate::kernels::remove(&work)?;
     Ok(ExitCode::SUCCESS)
 }
+
+const WORKFLOWS: &str = ".github/workflows";
+
+/// The workflows are such as the forge takes.
+pub(crate) fn workflows() -> Result<()> {
+    let python = paths::cache_dir()?.join("python/bin/python3");
+    let mut command = Command::new(python);
+    command.args(["-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]);
+    for entry in fs::read_dir(paths::root()?.join(WORKFLOWS))? {
+        command.arg(entry?.path());
+    }
+    run(&mut command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workflows_run_what_everybody_can_run() -> Result<()> {
+        let mut count = 0;
+        for entry in fs::read_dir(paths::root()?.join(WORKFLOWS))? {
+            for line in fs::read_to_string(entry?.path())?.lines() {
+                if let Some((_, command)) = line.split_once("run: ") {
+                    assert!(command.starts_with("./dev "), "{line}");
+                    count += 1;
+                }
+            }
+        }
+        assert_eq!(count, 4);
+        Ok(())
+    }
+}

@@ -1,6 +1,6 @@
 //! `./dev test`: everything.
 
-use super::{check, demo, kubernetes};
+use super::{check, demo, kubernetes, release};
 use crate::artifacts::{self, cargo};
 use crate::browser;
 use crate::cmd::vm;
@@ -27,6 +27,7 @@ pub(crate) fn main() -> Result<ExitCode> {
     tally.step("the SELinux module", || profiles::selinux().map(drop));
     tally.step("the labels of the SELinux module", profiles::labels_as_said);
     tally.step("the chart and the manifests for Kubernetes", kubernetes::look);
+    tally.step("the workflows", release::workflows);
     for target in [MUSL, MUSL_ARM64] {
         let binary = release_binary(target, "aegisbpf")?;
         tally.step(&format!("release build for {target}"), || {

@@ -8,18 +8,21 @@ use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::str::FromStr;
 
 /// `enum bpf_cmd` (`include/uapi/linux/bpf.h`).
 const MAP_CREATE: i32 = 0;
 const MAP_LOOKUP_ELEM: i32 = 1;
 const MAP_UPDATE_ELEM: i32 = 2;
 const MAP_DELETE_ELEM: i32 = 3;
+const PROG_LOAD: i32 = 5;
 const OBJ_PIN: i32 = 6;
 const OBJ_GET: i32 = 7;
 const PROG_GET_NEXT_ID: i32 = 11;
 const MAP_GET_NEXT_ID: i32 = 12;
 const PROG_GET_FD_BY_ID: i32 = 13;
 const MAP_GET_FD_BY_ID: i32 = 14;
+const RAW_TRACEPOINT_OPEN: i32 = 17;
 const LINK_DETACH: i32 = 34;
 const HASH: u32 = 1;
 
@@ -63,6 +66,27 @@ pub(crate) enum Kind {
 
 /// Opens everything of a kind by its id, and stops at the first refusal. What is gone by then is none.
 pub(crate) fn every(kind: Kind) -> io::Result<()> {
+    each(kind, |_| Ok(()))
+}
+
+/// The memory of all maps, in bytes, as the kernel says it.
+pub(crate) fn map_memory() -> io::Result<u64> {
+    let mut sum = 0;
+    each(Kind::Map, |map| {
+        sum += told::<u64>(map, "memlock:")?;
+        Ok(())
+    })?;
+    Ok(sum)
+}
+
+/// A number that the kernel tells of a descriptor.
+fn told<T: FromStr>(object: &OwnedFd, name: &str) -> io::Result<T> {
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", object.as_raw_fd()))?;
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    value.ok_or_else(|| io::Error::other(name.to_owned()))
+}
+
+fn each(kind: Kind, mut look: impl FnMut(&OwnedFd) -> io::Result<()>) -> io::Result<()> {
     let (next, open) = match kind {
         Kind::Map => (MAP_GET_NEXT_ID, MAP_GET_FD_BY_ID),
         Kind::Program => (PROG_GET_NEXT_ID, PROG_GET_FD_BY_ID),
@@ -81,7 +105,7 @@ pub(crate) fn every(kind: Kind) -> io::Result<()> {
         attr[0] = pair(id, 0);
         match call(open, &mut attr).and_then(opened) {
             Err(error) if gone(&error) => {}
-            other => drop(other?),
+            other => look(&other?)?,
         }
     }
 }
@@ -130,12 +154,7 @@ pub(crate) fn like(outer: &OwnedFd, slot: u32) -> io::Result<OwnedFd> {
     let mut attr = Attr::default();
     attr[0] = u64::from(id);
     let inner = opened(call(MAP_GET_FD_BY_ID, &mut attr)?)?;
-    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", inner.as_raw_fd()))?;
-    let size = |name: &str| {
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-        value.ok_or_else(|| io::Error::other(name.to_owned()))
-    };
-    hash(size("key_size:")?, size("value_size:")?)
+    hash(told(&inner, "key_size:")?, told(&inner, "value_size:")?)
 }
 
 /// An empty hash map for one element. Before v5.11 it counts against a limit, which the agents that are started here are to
@@ -200,6 +219,33 @@ impl Drop for Shared {
         // SAFETY: this mapping is ours, and nothing borrows from it.
         let _ = unsafe { libc::munmap(self.0.cast(), PAGE) };
     }
+}
+
+/// How a program hangs on a function of the kernel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Hanging {
+    Lsm,
+    ModifyReturn,
+}
+
+/// Attaches a program that allows and does nothing else to the function with this BTF id. It hangs there until the returned
+/// descriptor is closed.
+pub(crate) fn attach_empty(hanging: Hanging, function: u32) -> io::Result<OwnedFd> {
+    // `enum bpf_prog_type` and `enum bpf_attach_type`.
+    let (kind, attach) = match hanging {
+        Hanging::Lsm => (29, 27),
+        Hanging::ModifyReturn => (26, 26),
+    };
+    // r0 = 0; exit.
+    let program = [0x0000_00b7_u64, 0x0000_0095];
+    let mut attr = Attr::default();
+    attr[0] = pair(kind, 2);
+    (attr[1], attr[2]) = (program.as_ptr() as u64, c"GPL".as_ptr() as u64);
+    (attr[8], attr[13]) = (pair(0, attach), pair(0, function));
+    let program = opened(call(PROG_LOAD, &mut attr)?)?;
+    let mut attr = Attr::default();
+    attr[1] = number(&program);
+    opened(call(RAW_TRACEPOINT_OPEN, &mut attr)?)
 }
 
 /// The descriptors of a process that are links, each with the id of its program.

@@ -1,6 +1,7 @@
 //! What the guest and the VM runner must agree on: the lines of the report, the paths of the initramfs, and the ways to a
 //! file that the checks try.
 
+mod bench;
 #[cfg(target_arch = "x86_64")]
 mod drill;
 mod privileges;
@@ -8,6 +9,7 @@ mod rules;
 mod scenarios;
 mod soak;
 
+pub use bench::{Figure, Unit};
 #[cfg(target_arch = "x86_64")]
 pub use drill::{ATTEMPTS, Arg, Attempt, By, Step, attempt_checks, landlock_abi};
 pub use privileges::{
@@ -95,6 +97,8 @@ pub enum Line {
         /// The samples, one a line.
         text: String,
     },
+    /// What was measured, for whoever runs the matrix to judge and to keep.
+    Figure(Figure),
     /// The row is over; the runner compares the numbers with the lines it has seen.
     Done {
         /// Checks that passed.
@@ -115,6 +119,10 @@ impl fmt::Display for Line {
             Self::Note(text) => write!(f, "@note {}", escape(text)),
             Self::Report(text) => write!(f, "@report {}", escape(text)),
             Self::Metrics { state, at, text } => write!(f, "@metrics {state} {at} {}", escape(text)),
+            // Numbers and words are always JSON, on one line.
+            Self::Figure(figure) => {
+                write!(f, "@figure {}", serde_json::to_string(figure).unwrap_or_default())
+            }
             Self::Done { passed, failed } => write!(f, "@done {passed} {failed}"),
             Self::Exit(code) => write!(f, "@exit {code}"),
         }
@@ -139,6 +147,7 @@ impl Line {
                 let (at, text) = rest.split_once(' ')?;
                 Some(Self::Metrics { state: state.to_owned(), at: at.parse().ok()?, text: unescape(text) })
             }
+            "@figure" => serde_json::from_str(rest).ok().map(Self::Figure),
             "@done" => {
                 let (passed, failed) = rest.split_once(' ')?;
                 Some(Self::Done { passed: passed.parse().ok()?, failed: failed.parse().ok()? })
@@ -185,6 +194,7 @@ mod tests {
             Line::Note("two\nlines".into()),
             Line::Report("{\n  \"a\": 1\n}\n".into()),
             Line::Metrics { state: "a".into(), at: 7, text: "b{c=\"\\\\\"} 1\nd 2".into() },
+            Line::Figure(Figure::of(Unit::Nanoseconds, "a", "b c", vec![3, 1])),
             Line::Done { passed: 3, failed: 1 },
             Line::Exit(-1),
         ];

@@ -1,6 +1,7 @@
 //! Runs rows of the matrix, some at a time, and counts.
 
 use crate::arch::Arch;
+use crate::bench::{self, Bench, Ceilings};
 use crate::console;
 use crate::docs;
 use crate::kernels::{Kernel, Selector, Store};
@@ -21,6 +22,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// So begin the names of the lists that measure all there is to record.
+const COSTS: &str = "costs";
+
 /// How rows are run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
@@ -31,6 +35,8 @@ pub(crate) struct Options {
     pub(crate) verbose: bool,
     /// Record what became of the ways to a file.
     pub(crate) record: bool,
+    /// Hold what is measured against its ceilings.
+    pub(crate) ceilings: bool,
 }
 
 /// A row and its kernel, or why there is none.
@@ -135,10 +141,12 @@ struct Found {
     report: Option<String>,
     /// What the metrics said in each state that an alert is about.
     samples: Option<samples::Row>,
+    /// What everything costs, with the size of the agent.
+    costs: Option<(u64, bench::Row)>,
 }
 
 /// Records a row as soon as it has ended: a matrix takes hours. What cannot be recorded has failed.
-fn kept(row: &str, Found { ways, failures, privileges, drill, report, samples }: Found) -> Count {
+fn kept(row: &str, Found { ways, failures, privileges, drill, report, samples, costs }: Found) -> Count {
     let ways = ways.map_or(Ok(()), |ways| Record::keep(row, ways));
     let failures = |()| failures.map_or(Ok(()), |failures| Results::keep(results::FAILURES, row, failures));
     let drill = |()| drill.map_or(Ok(()), |drill| Results::keep(results::DRILL, row, drill));
@@ -146,8 +154,14 @@ fn kept(row: &str, Found { ways, failures, privileges, drill, report, samples }:
     let samples = |()| samples.map_or(Ok(()), |samples| Samples::keep(row, samples));
     let privileges =
         |()| privileges.map_or(Ok(()), |privileges| Results::keep(results::PRIVILEGES, row, privileges));
-    let kept =
-        ways.and_then(failures).and_then(privileges).and_then(drill).and_then(report).and_then(samples);
+    let costs = |()| costs.map_or(Ok(()), |(bytes, costs)| Bench::keep(bytes, row, costs));
+    let kept = ways
+        .and_then(failures)
+        .and_then(privileges)
+        .and_then(drill)
+        .and_then(report)
+        .and_then(samples)
+        .and_then(costs);
     let Err(error) = kept else {
         return Count::default();
     };
@@ -166,15 +180,15 @@ fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<(Verdict, Found)> 
     let mut lines = Lines { rest: Vec::new(), lines: Vec::new() };
     let end = machine.run(options.limit, &mut |bytes| {
         for line in lines.take(bytes) {
-            if options.verbose && !matches!(line, Line::Report(_) | Line::Metrics { .. }) {
-                println!("{}  {line}", ready.row.setup.name);
+            if options.verbose {
+                show(&ready.row.setup.name, line);
             }
         }
     })?;
     let trouble = console::trouble(&machine.console);
     let console_tail = console::tail(&machine.console);
     let seen = Seen { lines: lines.lines, end, trouble, console_tail };
-    let verdict = judge(&expected, &seen);
+    let mut verdict = judge(&expected, &seen);
     let mut found = Found::default();
     if options.record {
         found.report = seen.lines.iter().find_map(|line| match line {
@@ -192,7 +206,25 @@ fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<(Verdict, Found)> 
         found.privileges = came(&guest::privilege_checks());
         found.drill = came(&guest::attempt_checks());
     }
+    let costs = bench::Row::of(&kernel.release, ready.row.suffix, &seen.lines);
+    let whole = ready.row.checks.starts_with(COSTS) && ready.row.chosen.is_empty() && verdict.failed() == 0;
+    if options.ceilings
+        && let Some(costs) = &costs
+    {
+        verdict.faults.extend(Ceilings::read()?.faults(costs));
+    }
+    if options.record && whole {
+        found.costs = costs.map(|costs| Ok::<_, anyhow::Error>((rig.agent_bytes()?, costs))).transpose()?;
+    }
     Ok((verdict, found))
+}
+
+fn show(row: &str, line: &Line) {
+    match line {
+        Line::Report(_) | Line::Metrics { .. } => {}
+        Line::Figure(figure) => println!("{row}  {}", bench::told(figure)),
+        line => println!("{row}  {line}"),
+    }
 }
 
 /// The ids that the guest has for a row, asked on this host: what is not asked for cannot be missed.

@@ -7,6 +7,7 @@ mod accel;
 mod apt;
 mod arch;
 mod artifacts;
+mod bench;
 mod browser;
 mod cmd;
 mod console;
@@ -50,6 +51,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
+    /// Measure in VMs what everything costs, and note it
+    Bench(cmd::bench::Args),
     /// Show what AegisBPF can do on this host, and in a VM
     Demo,
     /// Build the static release binary
@@ -74,6 +77,7 @@ enum Chore {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Chore::Bench(args) => cmd::bench::main(&args),
         Chore::Demo => cmd::demo::main(),
         Chore::Build(args) => cmd::build::main(&args),
         Chore::Check => Ok(cmd::check::main()),

@@ -61,6 +61,9 @@ const PLAIN: Template = Template {
     reboots: false,
 };
 
+/// One processor, whose clock counts instructions, and room for a million rules.
+const COUNTED: Template = Template { memory_mib: 3072, smp: 1, counted: true, ..PLAIN };
+
 /// Every file system whose inodes a policy has to be right about.
 const ENFORCE: Template =
     Template { checks: "enforce", modules: &["overlay", "loop", "xfs", "btrfs"], disks: true, ..PLAIN };
@@ -118,16 +121,13 @@ const TEMPLATES: &[Template] = &[
     Template { name: "rig", on: On::Newest, modules: &["overlay", "loop", "xfs", "btrfs"], ..PLAIN },
     // With few rounds; --param aegis.rounds=2000 and a longer --timeout make them long.
     Template { name: "swaps", on: On::Daily(&[]), checks: "swaps", params: &["aegis.rounds=200"], ..PLAIN },
-    Template {
-        name: "counted",
-        on: On::Newest,
-        checks: "counted",
-        params: &["aegis.rounds=50"],
-        memory_mib: 3072,
-        smp: 1,
-        counted: true,
-        ..PLAIN
-    },
+    Template { name: "counted", on: On::Newest, checks: "counted", params: &["aegis.rounds=50"], ..COUNTED },
+    // What everything costs: a part of it each day, held against tests/bench.toml, and all of it by `./dev bench`.
+    Template { name: "bench", on: On::Daily(&["6.12"]), checks: "bench", ..COUNTED },
+    Template { name: "bench-no-lsm", on: On::Daily(&[]), checks: "bench", lsm: LSM_WITHOUT_BPF, ..COUNTED },
+    Template { name: "costs", on: On::Daily(&[]), checks: "costs", ..COUNTED },
+    Template { name: "costs-no-lsm", on: On::Daily(&[]), checks: "costs", lsm: LSM_WITHOUT_BPF, ..COUNTED },
+    Template { name: "costs-trace", on: On::Daily(&[]), checks: "costs-trace", ..COUNTED },
     // The ways out that stand on the kernel command line.
     Template { name: "off", on: On::Newest, checks: "off", params: &["aegisbpf.off"], ..PLAIN },
     Template { name: "audit", on: On::Newest, checks: "audit", params: &["aegisbpf.mode=audit"], ..PLAIN },
@@ -279,6 +279,7 @@ mod tests {
                 "6.12/guard",
                 "6.12/apparmor",
                 "6.12/selinux",
+                "6.12/bench",
                 "6.12/systemd",
                 "newest-1/trace",
                 "newest-1/failures-no-lsm",

@@ -119,6 +119,12 @@ impl Rig {
         Ok(accel)
     }
 
+    /// The size of the agent's file.
+    pub(crate) fn agent_bytes(&self) -> Result<u64> {
+        let file = fs::metadata(&self.agent).with_context(|| self.agent.display().to_string())?;
+        Ok(file.len())
+    }
+
     /// A VM ready to boot. What it boots from goes away with the second value.
     pub(crate) fn machine(&self, kernel: &Kernel, setup: &Setup) -> Result<(Machine, Media)> {
         let drivers = if setup.disks { disks::DRIVERS.as_slice() } else { &[] };

@@ -4,6 +4,7 @@ mod agent;
 #[cfg(target_arch = "x86_64")]
 mod alerts;
 mod apparmor;
+mod bench;
 mod boots;
 mod bound;
 mod canary;
@@ -180,6 +181,9 @@ fn of_x86_64(name: &str) -> Option<Vec<Check>> {
         "off" => Some(boots::OFF.to_vec()),
         "audit" => Some(boots::AUDIT.to_vec()),
         "reboot" => Some(boots::REBOOT.to_vec()),
+        "bench" => Some(bench::DAILY.to_vec()),
+        "costs" => Some(bench::COSTS.to_vec()),
+        "costs-trace" => Some(bench::TRACED.to_vec()),
         "counted" => Some(load::COUNTED.to_vec()),
         _ => None,
     }

@@ -1,5 +1,6 @@
 //! One file a chore.
 
+pub(crate) mod bench;
 pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod demo;

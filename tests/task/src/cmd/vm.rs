@@ -111,7 +111,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let verbose = args.verbose || !args.rows.is_empty();
     let ready = fleet::prepare(&Store::open()?, matrix::rows_of(&args.checks, &args.params), &args.rows)?;
     let mut rig = Rig::new(args.binary.as_deref(), args.accel)?;
-    let options = Options { jobs, limit, verbose, record: args.record };
+    let options = Options { jobs, limit, verbose, record: args.record, ceilings: true };
     Ok(fleet::run(&mut rig, &ready, &options)?.finish())
 }
 
@@ -119,7 +119,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
 pub(crate) fn whole_matrix(agent: &Path) -> Result<Count> {
     let ready = fleet::prepare(&Store::open()?, matrix::rows(), &[])?;
     let limit = Duration::from_secs(LIMIT);
-    let options = Options { jobs: default_jobs(), limit, verbose: false, record: false };
+    let options = Options { jobs: default_jobs(), limit, verbose: false, record: false, ceilings: true };
     fleet::run(&mut Rig::new(Some(agent), None)?, &ready, &options)
 }
 

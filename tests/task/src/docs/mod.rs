@@ -1,7 +1,9 @@
 //! The documents that follow from the contracts, from the ways to a file, and from what was recorded of them.
 
+pub(crate) mod bench;
 mod benchmarks;
 mod catalog;
+mod chart;
 mod checks;
 mod compatibility;
 mod contract;
@@ -12,6 +14,7 @@ pub(crate) mod soak;
 mod suite;
 
 use self::contract::Contracts;
+use crate::bench::Bench;
 use crate::record::Record;
 use crate::reports;
 use crate::results::{self, Results};
@@ -41,7 +44,8 @@ pub(crate) fn all() -> Result<Vec<Document>> {
     let contracts = Contracts::read()?;
     let (page, table) = aegisbpf::cmd::render(&reports::all()?)?;
     Ok(vec![
-        Document { path: benchmarks::PATH, text: benchmarks::text(&Soak::read()?) },
+        Document { path: benchmarks::PATH, text: benchmarks::text(&Bench::read()?, &Soak::read()?) },
+        Document { path: bench::PICTURE, text: bench::picture(&Bench::read()?) },
         Document { path: soak::PICTURE, text: soak::picture(&Soak::read()?) },
         Document { path: catalog::PATH, text: catalog::text(&contracts, ways) },
         Document {

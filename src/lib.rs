@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | 7 | [`cmd`], [`cli`], [`exit`] | one file a subcommand; what was typed; exit codes and the error printer |
 //! | 6 | [`agent`] | the story: probe, plan, load, attach, prove, confine, watch |
-//! | 5 | [`enforce`], [`confine`], [`event`], [`state`], [`store`], [`audit`] | the kernel side; the self-sandbox; events; the agent's state file; policy generations on disk; the audit log |
+//! | 5 | [`enforce`], [`confine`], [`event`], [`state`], [`store`], [`audit`], [`install`] | the kernel side; the self-sandbox; events; the agent's state file; policy generations on disk; the audit log; files of an install |
 //! | 4 | [`plan`] | policy, contract, kernel and request to a decision or a refusal; pure |
 //! | 3 | [`tier`], [`provenance`] | contracts as types; who vouches for a policy |
 //! | 2 | [`kernel`], [`policy`] | probes; the policy language |
@@ -23,6 +23,7 @@ pub mod confine;
 pub mod enforce;
 pub mod event;
 pub mod exit;
+pub mod install;
 pub mod kernel;
 pub mod plan;
 pub mod policy;

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Layer of each module. Modules of the top layer may know each other: what was typed, what runs it, how it ends.
-const LAYERS: [(&str, u8); 17] = [
+const LAYERS: [(&str, u8); 18] = [
     ("cmd", 7),
     ("cli", 7),
     ("exit", 7),
@@ -20,6 +20,7 @@ const LAYERS: [(&str, u8); 17] = [
     ("state", 5),
     ("store", 5),
     ("audit", 5),
+    ("install", 5),
     ("plan", 4),
     ("tier", 3),
     ("provenance", 3),

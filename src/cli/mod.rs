@@ -7,6 +7,7 @@ mod doctor;
 mod event;
 mod figures;
 mod guard;
+mod install;
 mod keys;
 mod policy;
 mod run;
@@ -16,8 +17,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::{
-    audit::*, break_glass::*, canary::*, doctor::*, event::*, figures::*, guard::*, keys::*, policy::*,
-    run::*,
+    audit::*, break_glass::*, canary::*, doctor::*, event::*, figures::*, guard::*, install::*, keys::*,
+    policy::*, run::*,
 };
 use crate::{agent::Dirs, tier::Mode};
 
@@ -101,6 +102,10 @@ pub enum Command {
     Detach(JsonArgs),
     /// End enforcement and forget every policy that was applied; the audit log is kept
     Reset(ResetArgs),
+    /// Put this file and what belongs to it where a system looks for it: the service, manual pages, completions
+    Install(InstallArgs),
+    /// Remove what `install` put there, and nothing else
+    Uninstall(UninstallArgs),
     /// Print the JSON Schema of what a command prints
     Schema(SchemaArgs),
     /// Print version and build

@@ -12,6 +12,7 @@ mod doctor;
 mod event;
 mod explain;
 mod guard;
+mod install;
 mod keys;
 mod metrics;
 mod policy;
@@ -66,6 +67,8 @@ pub fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::BreakGlass(command) => break_glass::run(command, places),
         Command::Reset(args) => reset::run(*args, places),
         Command::Audit(command) => audit::run(*command, places),
+        Command::Install(args) => install::install(args),
+        Command::Uninstall(args) => install::uninstall(args, places),
         Command::Schema(args) => schema::run(args),
         Command::Version(args) => version::run(*args),
     }

@@ -13,9 +13,7 @@ const NEW: &str = ".new";
 
 /// Replaces a file: written beside it, synced, renamed over it, and the directory synced.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(NEW);
-    let new = PathBuf::from(new);
+    let new = unfinished(path);
     let mut options = File::options();
     options.write(true).create(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
     let written = options.open(&new).and_then(|mut file| {
@@ -31,21 +29,26 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_parent(path)
 }
 
+/// The name of a file while it is being written.
+pub fn unfinished(path: &Path) -> PathBuf {
+    let mut new = path.as_os_str().to_owned();
+    new.push(NEW);
+    new.into()
+}
+
 /// Whether a file was being written when its writer was interrupted.
 pub fn is_unfinished(name: &str) -> bool {
     name.ends_with(NEW)
 }
 
-/// Replaces a file for everybody to read, in a directory that may be somebody else's: what lies in the place of the new
-/// file is removed and never written to.
-pub fn publish(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(NEW);
-    let new = PathBuf::from(new);
+/// Replaces a file by one of this mode, whatever the umask, in a directory that may be somebody else's: what lies in the
+/// place of the new file is removed and never written to.
+pub fn publish(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let new = unfinished(path);
     remove(&new)?;
     let mut file = File::options().write(true).create_new(true).mode(0o600).open(&new)?;
     let written = file
-        .set_permissions(Permissions::from_mode(0o644))
+        .set_permissions(Permissions::from_mode(mode))
         .and_then(|()| file.write_all(bytes))
         .and_then(|()| file.sync_all());
     written.and_then(|()| fs::rename(&new, path)).inspect_err(|_| {

@@ -9,3 +9,4 @@ pub mod files;
 pub mod inherited;
 pub mod map;
 pub mod process;
+pub mod rooted;

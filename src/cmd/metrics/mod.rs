@@ -43,7 +43,7 @@ fn current(places: &Places) -> String {
 }
 
 fn publish(file: &Path, text: &str) -> Result<(), Failure> {
-    files::publish(file, text.as_bytes()).map_err(|error| {
+    files::publish(file, text.as_bytes(), 0o644).map_err(|error| {
         let exit = match error.kind() {
             io::ErrorKind::PermissionDenied => Exit::Privilege,
             _ => Exit::Io,

@@ -60,7 +60,7 @@ enum Chore {
     /// Formats, lints, unit tests: the fast loop
     Check,
     /// Write what is generated and kept in the tree: documents and parts of them, the manual page
-    Docs,
+    Docs(cmd::docs::Args),
     /// Feed a parser with what no file should hold, for some time
     Fuzz(cmd::fuzz::Args),
     /// Write the manifests for Kubernetes, from the chart
@@ -81,7 +81,7 @@ fn main() -> ExitCode {
         Chore::Demo => cmd::demo::main(),
         Chore::Build(args) => cmd::build::main(&args),
         Chore::Check => Ok(cmd::check::main()),
-        Chore::Docs => cmd::docs::main(),
+        Chore::Docs(args) => cmd::docs::main(&args),
         Chore::Fuzz(args) => cmd::fuzz::main(&args),
         Chore::Kubernetes => cmd::kubernetes::main(),
         Chore::Release(args) => cmd::release::main(&args),

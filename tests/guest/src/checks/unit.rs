@@ -2,6 +2,7 @@
 //! there, and what happens to a service.
 
 mod confined;
+mod install;
 mod journal;
 mod runbooks;
 mod service;
@@ -23,9 +24,15 @@ use std::time::Duration;
 
 /// In a row whose init is systemd.
 pub(super) fn checks() -> Vec<Check> {
-    let row =
-        [CHECKS.as_slice(), &supervised::CHECKS, &confined::CHECKS, &journal::CHECKS, &runbooks::CHECKS];
-    row.concat()
+    [
+        CHECKS.as_slice(),
+        &supervised::CHECKS,
+        &confined::CHECKS,
+        &journal::CHECKS,
+        &runbooks::CHECKS,
+        &install::CHECKS,
+    ]
+    .concat()
 }
 
 const CHECKS: [Check; 8] = [

@@ -4,6 +4,7 @@ use crate::artifacts::cargo;
 use crate::docs;
 use crate::man;
 use crate::paths;
+use crate::profiles;
 use crate::tally::run;
 use anyhow::{Context as _, Result};
 use std::fs;
@@ -12,8 +13,21 @@ use std::process::ExitCode;
 const DOCUMENT: &str = "docs/POLICY_LANGUAGE.md";
 const PAGE: &str = "dist/man/aegisbpf-policy.5";
 
+/// Options of `docs`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The confinement for hosts with `SELinux` as well, compiled with Debian's policy, which is fetched
+    #[arg(long)]
+    selinux: bool,
+}
+
 /// Runs the chore.
-pub(crate) fn main() -> Result<ExitCode> {
+pub(crate) fn main(args: &Args) -> Result<ExitCode> {
+    if args.selinux {
+        let (path, text) = profiles::selinux_module()?;
+        fs::write(&path, text)?;
+        println!("{}", path.display());
+    }
     // The test that compares the document with the code writes those parts of it that follow from the code.
     run(cargo()?.env("UPDATE_GOLDEN", "1").args(["test", "--quiet", "--test", "policies", "the_document"]))?;
     let page = page()?;

@@ -25,6 +25,7 @@ pub(crate) fn main() -> Result<ExitCode> {
     tally.step("the page of the reports in a browser", browser::look);
     tally.step("the AppArmor profile", || profiles::apparmor().map(drop));
     tally.step("the SELinux module", || profiles::selinux().map(drop));
+    tally.step("the SELinux module that is installed", profiles::module_is_kept);
     tally.step("the labels of the SELinux module", profiles::labels_as_said);
     tally.step("the chart and the manifests for Kubernetes", kubernetes::look);
     tally.step("the workflows", release::workflows);

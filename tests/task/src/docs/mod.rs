@@ -5,6 +5,7 @@ mod benchmarks;
 mod catalog;
 mod chart;
 mod checks;
+mod command;
 mod compatibility;
 mod contract;
 mod degraded;
@@ -43,7 +44,8 @@ pub(crate) fn all() -> Result<Vec<Document>> {
     let ways = ways()?;
     let contracts = Contracts::read()?;
     let (page, table) = aegisbpf::cmd::render(&reports::all()?)?;
-    Ok(vec![
+    let mut all = command::documents()?;
+    all.extend([
         Document { path: benchmarks::PATH, text: benchmarks::text(&Bench::read()?, &Soak::read()?) },
         Document { path: bench::PICTURE, text: bench::picture(&Bench::read()?) },
         Document { path: soak::PICTURE, text: soak::picture(&Soak::read()?) },
@@ -61,7 +63,8 @@ pub(crate) fn all() -> Result<Vec<Document>> {
         },
         Document { path: PAGE, text: page },
         Document { path: checks::PATH, text: checks::text() },
-    ])
+    ]);
+    Ok(all)
 }
 
 fn ways() -> Result<&'static [Scenario]> {

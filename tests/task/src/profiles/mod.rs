@@ -5,7 +5,7 @@ mod selinux;
 use crate::paths;
 use anyhow::{Context as _, Result, bail};
 use guest::{APPARMOR_PROFILE, SELINUX_LABELS, SELINUX_POLICY};
-pub(crate) use selinux::{built as selinux, labels_as_said};
+pub(crate) use selinux::{built as selinux, labels_as_said, module as selinux_module, module_is_kept};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;

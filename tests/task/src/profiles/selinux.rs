@@ -16,6 +16,10 @@ const MODULE: [&str; 3] = ["aegisbpf.te", "aegisbpf.fc", "aegisbpf.if"];
 
 /// This file: what is built another way is built anew.
 const HOW: &str = include_str!("selinux.rs");
+/// The module as it is installed: a text that `semodule` takes on its own, whatever versions modules have.
+const CIL: &str = "aegisbpf.cil";
+/// What makes that of a module.
+const PP: &str = "/usr/libexec/selinux/hll/pp";
 const CONTEXTS: &str = "file_contexts";
 
 /// The newest policy that Linux 5.10 takes.
@@ -113,9 +117,10 @@ fn build(source: &Path, reference: &Path, stage: &Path) -> Result<()> {
         .arg(stage.join("root"))
         .args(["--priority", "100", "--install"])
         .args(&modules)
-        .arg(module))?;
+        .arg(&module))?;
     let complete = stage.join("complete");
     fs::create_dir_all(&complete)?;
+    fs::copy(&module, complete.join(CIL))?;
     let policy = etc.join(format!("default/policy/policy.{POLICY_VERSION}"));
     fs::copy(&policy, complete.join("policy")).with_context(|| policy.display().to_string())?;
     let contexts = complete.join(CONTEXTS);
@@ -128,7 +133,7 @@ fn build(source: &Path, reference: &Path, stage: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The module, by the makefile that administrators use; a warning is an error.
+/// The module as it is installed, by the makefile that administrators use; a warning is an error.
 fn compile(source: &Path, share: &Path, into: &Path) -> Result<PathBuf> {
     fs::create_dir_all(into)?;
     for name in MODULE {
@@ -145,7 +150,30 @@ fn compile(source: &Path, share: &Path, into: &Path) -> Result<PathBuf> {
     if said.to_lowercase().contains("warning") {
         bail!("the SELinux module compiles with warnings:\n{said}");
     }
-    Ok(into.join("aegisbpf.pp"))
+    let cil = into.join(CIL);
+    run(Command::new(hll()?).arg(into.join("aegisbpf.pp")).arg(&cil))?;
+    Ok(cil)
+}
+
+fn hll() -> Result<&'static str> {
+    let found = [PP, "/usr/lib/selinux/hll/pp"].into_iter().find(|path| Path::new(path).exists());
+    found.context("there is no hll/pp of SELinux: install the package policycoreutils")
+}
+
+/// The module that the tree keeps to be installed, and what it has to be.
+pub(crate) fn module() -> Result<(PathBuf, String)> {
+    let text = built()?.join(CIL);
+    let text = fs::read_to_string(&text).with_context(|| text.display().to_string())?;
+    Ok((paths::root()?.join("selinux").join(CIL), text))
+}
+
+/// It is what its sources give.
+pub(crate) fn module_is_kept() -> Result<()> {
+    let (kept, text) = module()?;
+    if fs::read_to_string(&kept).unwrap_or_default() != text {
+        bail!("{}: `./dev docs --selinux` writes it anew", kept.display());
+    }
+    Ok(())
 }
 
 /// An empty store, with the settings of this build and not those of the host; its `etc/selinux`.

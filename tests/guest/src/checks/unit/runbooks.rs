@@ -182,7 +182,7 @@ fn break_glass() -> Result<(), CheckError> {
 
 fn upgrade() -> Result<(), CheckError> {
     let service = enforcing("runbook-upgrade")?;
-    ends(&Cmd::sh("cp /usr/sbin/aegisbpf /root/aegisbpf.new"), 0)?;
+    service::next_version("/root/aegisbpf.new")?;
     let mut page = Page::new(include_str!("../../../../../docs/runbooks/upgrade.md"));
     service.without_a_gap(|| page.step(&[]).and_then(|_| page.step(&[])))?;
     page.rest()?;

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 pub(super) const POLICY: &str = "/etc/aegisbpf/policy.conf";
 const DOCUMENT: &str = include_str!("../../../../../docs/DEPLOYMENT.md");
 const OVERRIDE: &str = "/etc/systemd/system/aegisbpf.service.d";
-/// The binary as it came with the image; what is installed goes away again.
-const BINARY: &str = "/root/aegisbpf";
+/// The binary as it came with the image, where nobody looks for one; what is installed goes away again.
+pub(super) const BINARY: &str = "/root/aegisbpf";
 
 /// A start under emulation, on a busy host, with all its proofs.
 const LONG: Duration = Duration::from_secs(300);
@@ -27,9 +27,7 @@ pub(super) struct Service {
 impl Service {
     /// Installs it, with a signed policy that denies the secret.
     pub(super) fn install(id: &str) -> Result<Self, CheckError> {
-        if !Path::new(BINARY).exists() {
-            ends(&Cmd::sh(&format!("cp /usr/sbin/aegisbpf {BINARY}")), 0)?;
-        }
+        take_aside()?;
         let service = Self { place: Place::new(id)? };
         does("Install")?;
         deny(&[&service.place.secret])?;
@@ -89,6 +87,19 @@ impl Drop for Service {
         ))
         .run();
     }
+}
+
+/// What came with the image was put there by nobody.
+pub(super) fn take_aside() -> Result<(), CheckError> {
+    if Path::new(BINARY).exists() {
+        return Ok(());
+    }
+    ends(&Cmd::sh(&format!("mv /usr/sbin/aegisbpf {BINARY}")), 0).map(drop)
+}
+
+/// A binary that does the same, and is another.
+pub(super) fn next_version(path: &str) -> Result<(), CheckError> {
+    ends(&Cmd::sh(&format!("cp {BINARY} {path} && echo next >>{path}")), 0).map(drop)
 }
 
 /// Runs what the document has under a heading.

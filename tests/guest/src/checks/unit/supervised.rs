@@ -2,7 +2,7 @@
 
 use super::super::agent::{contains, ends, want};
 use super::super::{Check, CheckError};
-use super::service::{Service, deny, does, drop_in, eventually, logs, show};
+use super::service::{self, Service, deny, does, drop_in, eventually, logs, show};
 use crate::run::Cmd;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -51,7 +51,7 @@ fn upgraded() -> Result<(), CheckError> {
         Ok::<_, CheckError>((file.dev(), file.ino()))
     };
     let before = (show("MainPID")?, identity("/usr/sbin/aegisbpf")?);
-    ends(&Cmd::sh("cp /root/aegisbpf /root/aegisbpf.new"), 0)?;
+    service::next_version("/root/aegisbpf.new")?;
     service.without_a_gap(|| does("Upgrade"))?;
     let (agent, binary) = (show("MainPID")?, identity("/usr/sbin/aegisbpf")?);
     want("another agent", agent == before.0, false)?;

@@ -1,0 +1,82 @@
+//! The single file puts itself into a system, works there, and goes away without a trace.
+
+use super::super::agent::{ask, contains, ends, nothing_pinned, readable, want};
+use super::super::load::opens;
+use super::super::{Check, CheckError};
+use super::service::{BINARY, Service, deny, does, show, take_aside};
+use crate::run::Cmd;
+use std::path::Path;
+use std::time::Duration;
+
+pub(super) const CHECKS: [Check; 2] = [
+    Check { id: "install.and-gone-without-a-trace", run: |_| without_a_trace() },
+    Check { id: "install.usr-is-read-only", run: |_| read_only_usr() },
+];
+
+const LONG: Duration = Duration::from_secs(300);
+
+/// Every file and directory that outlives a boot: kind, mode, size, link, and when a file was changed. The catalog of the
+/// journal is a cache.
+fn tree() -> Result<String, CheckError> {
+    let find = "find /etc /usr /opt /var/lib /var/log -path /var/lib/systemd -prune -o -path /var/log/journal -prune -o \
+                -type d -printf '%p %y %m\\n' -o -printf '%p %y %m %s %l %T@\\n' | sort";
+    Ok(Cmd::sh(find).timeout(LONG).run()?.stdout)
+}
+
+fn the_same(before: &str, after: &str) -> Result<(), CheckError> {
+    let others = |one: &str, other: &str| {
+        let known: Vec<&str> = other.lines().collect();
+        one.lines().filter(|line| !known.contains(line)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (gone, come) = (others(before, after), others(after, before));
+    if before.lines().count() > 1000 && gone.is_empty() && come.is_empty() {
+        return Ok(());
+    }
+    let got = format!("gone: {gone:?}; come: {come:?}");
+    Err(CheckError::Differs { what: "the tree", want: "as it was".into(), got })
+}
+
+fn without_a_trace() -> Result<(), CheckError> {
+    take_aside()?;
+    let before = tree()?;
+    let service = Service::enforcing("install-trace")?;
+    want("the secret", opens(&service.place.secret) == Some(false), true)?;
+    ask(&["health", "--json", "--require", "enforce"], 0)?;
+    let refused = ends(&Cmd::new(BINARY).args(["uninstall", "--purge"]), 76)?;
+    contains("the way out", &refused.stderr, "--detach")?;
+    want("still there", Path::new("/usr/sbin/aegisbpf").exists() && show("ActiveState")? == "active", true)?;
+    want("the secret when refused", opens(&service.place.secret) == Some(false), true)?;
+    does("Remove")?;
+    nothing_pinned()?;
+    want("the secret afterwards", readable(&service.place.secret, 0)?, true)?;
+    want("the unit", show("LoadState")? == "not-found", true)?;
+    ends(&Cmd::sh("rm -f /root/policy.key /root/policy.key.pub"), 0)?;
+    the_same(&before, &tree()?)
+}
+
+/// A system whose programs nobody changes: the service is below /etc, and its program below /usr/local.
+fn read_only_usr() -> Result<(), CheckError> {
+    take_aside()?;
+    let mounts = "mount --bind /usr /usr && mount -t tmpfs local /usr/local && mount -o remount,bind,ro /usr";
+    ends(&Cmd::sh(mounts), 0)?;
+    let done = in_local();
+    ends(&Cmd::sh("umount /usr/local && umount /usr && systemctl daemon-reload"), 0)?;
+    done
+}
+
+fn in_local() -> Result<(), CheckError> {
+    let service = Service::install("install-local")?;
+    want("nothing in /usr", Path::new("/usr/sbin/aegisbpf").exists(), false)?;
+    contains("the unit", &show("FragmentPath")?, "/etc/systemd/system/aegisbpf.service")?;
+    deny(&[&service.place.secret])?;
+    does("Start")?;
+    does("Enforce")?;
+    contains("the program", &show("ExecStart")?, "path=/usr/local/sbin/aegisbpf")?;
+    want("the secret", opens(&service.place.secret) == Some(false), true)?;
+    does("Remove")?;
+    nothing_pinned()?;
+    for path in ["/usr/local/sbin/aegisbpf", "/etc/systemd/system/aegisbpf.service"] {
+        want(path, Path::new(path).exists(), false)?;
+    }
+    Ok(())
+}

@@ -67,7 +67,7 @@ pub fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::BreakGlass(command) => break_glass::run(command, places),
         Command::Reset(args) => reset::run(*args, places),
         Command::Audit(command) => audit::run(*command, places),
-        Command::Install(args) => install::install(args),
+        Command::Install(args) => install::install(args, places),
         Command::Uninstall(args) => install::uninstall(args, places),
         Command::Schema(args) => schema::run(args),
         Command::Version(args) => version::run(*args),

@@ -12,7 +12,8 @@ const UNIT: &str = include_str!("../../dist/systemd/aegisbpf.service");
 const CATALOG: &str = include_str!("../../dist/systemd/aegisbpf.catalog");
 const TMPFILES: &str = include_str!("../../dist/tmpfiles.d/aegisbpf.conf");
 const LOGROTATE: &str = include_str!("../../dist/logrotate/aegisbpf");
-const POLICY: &str = include_str!("../../dist/policy.conf.example");
+const POLICY: &str = include_str!("../../dist/policy.conf");
+const EXAMPLE: &str = include_str!("../../dist/policy.conf.example");
 const MAN_COMMAND: &str = include_str!("../../dist/man/aegisbpf.8");
 const MAN_POLICY: &str = include_str!("../../dist/man/aegisbpf-policy.5");
 const BASH: &str = include_str!("../../dist/completions/aegisbpf.bash");
@@ -123,11 +124,12 @@ fn with_program(contents: Contents, program: Vec<u8>) -> Vec<Item> {
         ("bash-completion/completions/aegisbpf", BASH),
         ("zsh/site-functions/_aegisbpf", ZSH),
         ("fish/vendor_completions.d/aegisbpf.fish", FISH),
-        ("doc/aegisbpf/policy.conf.example", POLICY),
+        ("doc/aegisbpf/policy.conf.example", EXAMPLE),
     ] {
         add(format!("{usr}/share/{path}"), text.into(), false);
     }
     add("/etc/logrotate.d/aegisbpf".to_owned(), LOGROTATE.into(), true);
+    add("/etc/aegisbpf/policy.conf".to_owned(), POLICY.into(), true);
     if contents.systemd {
         add(prefix.systemd("systemd/system/aegisbpf.service"), unit(prefix), false);
         add(prefix.systemd("tmpfiles.d/aegisbpf.conf"), TMPFILES.into(), false);

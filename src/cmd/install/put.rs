@@ -1,18 +1,20 @@
 //! `aegisbpf install`
 
 use super::{
+    super::status,
     Report, allowed, place,
     system::{System, run},
 };
 use crate::{
-    cli::InstallArgs,
+    cli::{InstallArgs, Places},
     exit::{Exit, Failure},
     install::{self, Contents, Prefix, Put, Wish},
+    state::Status,
     tier::Mode,
 };
 
 /// Installs, and says what is left to do.
-pub(in crate::cmd) fn install(args: &InstallArgs) -> Result<Exit, Failure> {
+pub(in crate::cmd) fn install(args: &InstallArgs, places: &Places) -> Result<Exit, Failure> {
     let (path, live) = place(args.root.as_deref());
     allowed(live, args.dry_run)?;
     let root = install::open(&path)?;
@@ -42,6 +44,9 @@ pub(in crate::cmd) fn install(args: &InstallArgs) -> Result<Exit, Failure> {
     if ran.is_empty() {
         next.extend(commands.iter().map(|command| format!("`{}`", command.join(" "))));
     }
+    if live && put.replaces_program() {
+        next.extend(admission(&status::look(places).status, prefix));
+    }
     next.extend(what_next(system, put.replaces_program()));
     if args.mode == Some(Mode::Enforce) && !system.systemd {
         notes.push(
@@ -64,11 +69,20 @@ pub(in crate::cmd) fn install(args: &InstallArgs) -> Result<Exit, Failure> {
     )
 }
 
+/// Where the self-guard is armed, the program that runs lets in the one that took its place.
+fn admission(status: &Status, prefix: Prefix) -> Option<String> {
+    let pid = status.agent.pid.filter(|_| status.agent.running && status.guard.armed)?;
+    Some(format!(
+        "`/proc/{pid}/exe guard admit {}/sbin/aegisbpf`, or the guard refuses this version",
+        prefix.path()
+    ))
+}
+
 /// The way from files to a policy in force.
 fn what_next(system: System, upgrade: bool) -> Vec<String> {
     if !system.systemd {
         return vec![
-            "systemd is not here. Write /etc/aegisbpf/policy.conf, and have the init of this host start \
+            "systemd is not here. Edit /etc/aegisbpf/policy.conf, and have the init of this host start \
              `aegisbpf run --audit --policy /etc/aegisbpf/policy.conf` before its services; SIGTERM ends it"
                 .to_owned(),
         ];
@@ -80,7 +94,7 @@ fn what_next(system: System, upgrade: bool) -> Vec<String> {
         ];
     }
     vec![
-        "write /etc/aegisbpf/policy.conf (man aegisbpf-policy), then `systemctl enable --now aegisbpf`"
+        "`systemctl enable --now aegisbpf`; /etc/aegisbpf/policy.conf denies nothing yet (man aegisbpf-policy)"
             .to_owned(),
     ]
 }

@@ -16,14 +16,14 @@ pub(super) const CHECKS: [Check; 2] = [
 const LONG: Duration = Duration::from_secs(300);
 
 /// Every file and directory that outlives a boot: kind, mode, size, link, and when a file was changed. The catalog of the
-/// journal is a cache.
-fn tree() -> Result<String, CheckError> {
-    let find = "find /etc /usr /opt /var/lib /var/log -path /var/lib/systemd -prune -o -path /var/log/journal -prune -o \
+/// journal is a cache, and dpkg has a database.
+pub(super) fn tree() -> Result<String, CheckError> {
+    let find = "find /etc /usr /opt /var/lib /var/log -path /var/lib/systemd -prune -o -path /var/log/journal -prune -o -path /var/lib/dpkg -prune -o \
                 -type d -printf '%p %y %m\\n' -o -printf '%p %y %m %s %l %T@\\n' | sort";
     Ok(Cmd::sh(find).timeout(LONG).run()?.stdout)
 }
 
-fn the_same(before: &str, after: &str) -> Result<(), CheckError> {
+pub(super) fn the_same(before: &str, after: &str) -> Result<(), CheckError> {
     let others = |one: &str, other: &str| {
         let known: Vec<&str> = other.lines().collect();
         one.lines().filter(|line| !known.contains(line)).map(str::to_owned).collect::<Vec<_>>()
@@ -57,7 +57,8 @@ fn without_a_trace() -> Result<(), CheckError> {
 /// A system whose programs nobody changes: the service is below /etc, and its program below /usr/local.
 fn read_only_usr() -> Result<(), CheckError> {
     take_aside()?;
-    let mounts = "mount --bind /usr /usr && mount -t tmpfs local /usr/local && mount -o remount,bind,ro /usr";
+    let mounts = "mkdir -p /usr/local && mount --bind /usr /usr && mount -t tmpfs local /usr/local \
+                  && mount -o remount,bind,ro /usr";
     ends(&Cmd::sh(mounts), 0)?;
     let done = in_local();
     ends(&Cmd::sh("umount /usr/local && umount /usr && systemctl daemon-reload"), 0)?;

@@ -184,7 +184,7 @@ fn upgrade() -> Result<(), CheckError> {
     let service = enforcing("runbook-upgrade")?;
     service::next_version("/root/aegisbpf.new")?;
     let mut page = Page::new(include_str!("../../../../../docs/runbooks/upgrade.md"));
-    service.without_a_gap(|| page.step(&[]).and_then(|_| page.step(&[])))?;
+    service.without_a_gap(|| page.step(&[]).and_then(|_| page.step(&[])).and_then(|_| page.step(&[])))?;
     page.rest()?;
     want("the secret afterwards", opens(&service.place.secret) == Some(false), true)
 }

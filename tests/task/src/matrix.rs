@@ -7,7 +7,7 @@ use guest::{PARAM_CHECKS, PARAM_NOMOUNT, PARAM_ROW};
 
 /// An ordinary day has no time for every way to a file on each kernel: these are the first to be asked, and the others are
 /// run by name before a release.
-const WITH_BPF: On = On::Daily(&["6.12", "newest"]);
+const WITH_BPF: On = On::Daily(&["newest"]);
 const WITHOUT_BPF: On = On::Daily(&["5.10"]);
 
 /// On which kernels a row runs.
@@ -271,7 +271,6 @@ mod tests {
                 "5.10/privileges",
                 "5.10/drill",
                 "6.1/trace",
-                "6.12/lsm",
                 "6.12/trace",
                 "6.12/operate",
                 "6.12/events",

@@ -144,14 +144,18 @@ fn sign(release: &Path, key: &Path) -> Result<()> {
     let mut public = key.as_os_str().to_owned();
     public.push(".pub");
     let public = fs::read_to_string(&public).with_context(|| PathBuf::from(&public).display().to_string())?;
-    let trusted = paths::target_dir()?.join("supply/allowed_signers");
+    let trusted = release.with_file_name("allowed_signers");
     fs::write(&trusted, format!("release namespaces=\"{NAMESPACE}\" {}\n", public.trim()))?;
+    verify(release, &trusted)
+}
+
+fn verify(release: &Path, trusted: &Path) -> Result<()> {
     let status = Command::new("ssh-keygen")
         .args(["-Y", "verify", "-I", "release", "-n", NAMESPACE, "-f"])
-        .arg(&trusted)
+        .arg(trusted)
         .arg("-s")
         .arg(release.join(format!("{SUMS}.sig")))
-        .stdin(File::open(&sums)?)
+        .stdin(File::open(release.join(SUMS))?)
         .status();
     if !status.context("cannot start ssh-keygen")?.success() {
         bail!("the signature of {SUMS} does not verify");
@@ -195,6 +199,30 @@ pub(crate) fn workflows() -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As a release is made, but for its binaries.
+    #[test]
+    fn what_is_signed_verifies_and_what_is_changed_does_not() -> Result<()> {
+        let work = paths::target_dir()?.join("supply/test");
+        crate::kernels::remove(&work)?;
+        let release = work.join("release");
+        fs::create_dir_all(&release)?;
+        fs::write(release.join("one"), "1")?;
+        let source = Source { tree: paths::root()?, commit: "c0ffee".to_owned(), epoch: "0".to_owned() };
+        let statement = statement(&source, "urn:x-aegisbpf:builder:test", &sums(&release)?)?;
+        let one = "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b";
+        assert_eq!(statement["subject"][0]["digest"]["sha256"], one);
+        let built = &statement["predicate"]["buildDefinition"];
+        assert_eq!(built["internalParameters"]["sourceDate"], "1970-01-01T00:00:00Z");
+        write_json(&release.join("provenance.json"), &statement)?;
+        write_sums(&release)?;
+        let key = work.join("key");
+        run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key))?;
+        sign(&release, &key)?;
+        fs::write(release.join(SUMS), "changed")?;
+        assert!(verify(&release, &work.join("allowed_signers")).is_err());
+        crate::kernels::remove(&work)
+    }
 
     #[test]
     fn workflows_run_what_everybody_can_run() -> Result<()> {

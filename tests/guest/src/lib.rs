@@ -28,6 +28,10 @@ pub const MODULE_LIST: &str = "/modules/list";
 pub const RUN_FILE: &str = "/etc/aegis-run";
 /// Where a whole system lies in the initramfs, when the boot is to hand over to one.
 pub const IMAGE: &str = "/image";
+/// The package of an earlier version, in `/root`.
+pub const PACKAGE_BEFORE: &str = "before.deb";
+/// The package of this version, there as well, by a name like the one it is published under.
+pub const PACKAGE_NOW: &str = "aegisbpf_this_amd64.deb";
 /// The agent under test.
 pub const AGENT: &str = "/sbin/aegisbpf";
 /// A program that needs its loader and the C library, both from the host of the VM.

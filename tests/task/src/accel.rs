@@ -54,6 +54,7 @@ fn trial(logs: &Path, kernel: &Kernel, guest: &Path) -> Result<bool> {
         files: &[],
         run: Some("true"),
         image: None,
+        packages: &[],
     };
     let initramfs = Initramfs::build(&content)?;
     let machine = Machine {

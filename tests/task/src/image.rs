@@ -15,8 +15,23 @@ use std::path::{Path, PathBuf};
 
 const SUITE: &str = "trixie";
 /// With all that they depend on.
-const PACKAGES: [&str; 9] =
-    ["base-files", "base-passwd", "coreutils", "dash", "findutils", "grep", "mount", "sed", "systemd"];
+const PACKAGES: [&str; 15] = [
+    "base-files",
+    "base-passwd",
+    "coreutils",
+    "dash",
+    "diffutils",
+    "dpkg",
+    "findutils",
+    "grep",
+    "init-system-helpers",
+    "libc-bin",
+    "mount",
+    "perl-base",
+    "sed",
+    "systemd",
+    "tar",
+];
 /// A third of the bytes, and nothing that a test looks at.
 const LEFT_OUT: [&str; 6] = [
     "usr/share/doc",
@@ -157,7 +172,12 @@ fn add(cpio: &mut Cpio, directory: &Path, to: &str, below: &str) -> Result<()> {
 
 /// What a boot of the image takes with it beside the packages: the settings, the guest, the agent, busybox, and what is
 /// to be installed.
-pub(crate) fn furnish(cpio: &mut Cpio, programs: &[(&str, &[u8])], run: Option<&str>) -> Result<()> {
+pub(crate) fn furnish(
+    cpio: &mut Cpio,
+    programs: &[(&str, &[u8])],
+    packages: &[(&str, Vec<u8>)],
+    run: Option<&str>,
+) -> Result<()> {
     for (path, text) in SETTLED {
         cpio.file(&inside(path), 0o644, text.as_bytes());
     }
@@ -167,6 +187,9 @@ pub(crate) fn furnish(cpio: &mut Cpio, programs: &[(&str, &[u8])], run: Option<&
     }
     for (path, bytes) in programs {
         cpio.file(&inside(path), 0o755, bytes);
+    }
+    for (name, bytes) in packages {
+        cpio.file(&inside(&format!("root/{name}")), 0o644, bytes);
     }
     if let Some(run) = run {
         cpio.file(&inside(RUN_FILE), 0o644, format!("{run}\n").as_bytes());

@@ -55,6 +55,8 @@ pub(crate) struct Content<'a> {
     pub(crate) run: Option<&'a str>,
     /// The archive of a whole system that this boot hands over to.
     pub(crate) image: Option<&'a Path>,
+    /// Packages for that system, by their names.
+    pub(crate) packages: &'a [(&'static str, Vec<u8>)],
 }
 
 /// A finished initramfs.
@@ -106,7 +108,7 @@ impl Initramfs {
                 (read(content.guest)?, read(content.agent)?, read(&content.userland.busybox)?);
             let programs =
                 [("init", &guest[..]), ("usr/sbin/aegisbpf", &agent), ("usr/bin/busybox", &busybox)];
-            image::furnish(&mut cpio, &programs, content.run)?;
+            image::furnish(&mut cpio, &programs, content.packages, content.run)?;
         }
         file.write_all(&cpio.finish())?;
         Ok(Self(file))

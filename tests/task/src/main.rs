@@ -21,6 +21,7 @@ mod kernels;
 mod man;
 mod matrix;
 mod modules;
+mod packages;
 mod paths;
 mod profiles;
 mod record;
@@ -59,6 +60,8 @@ enum Chore {
     Build(cmd::build::Args),
     /// Formats, lints, unit tests: the fast loop
     Check,
+    /// Packages of the release binary: .deb and .rpm
+    Dist(cmd::dist::Args),
     /// Write what is generated and kept in the tree: documents and parts of them, the manual page
     Docs(cmd::docs::Args),
     /// Feed a parser with what no file should hold, for some time
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Chore::Demo => cmd::demo::main(),
         Chore::Build(args) => cmd::build::main(&args),
         Chore::Check => Ok(cmd::check::main()),
+        Chore::Dist(args) => cmd::dist::main(&args),
         Chore::Docs(args) => cmd::docs::main(&args),
         Chore::Fuzz(args) => cmd::fuzz::main(&args),
         Chore::Kubernetes => cmd::kubernetes::main(),

@@ -7,6 +7,7 @@ use crate::disks::{self, Disk};
 use crate::initramfs::{Content, Initramfs};
 use crate::kernels::{Kernel, Store};
 use crate::modules;
+use crate::packages;
 use crate::paths;
 use crate::profiles::{self, Profile};
 use crate::userland::Userland;
@@ -42,6 +43,8 @@ pub(crate) struct Setup {
     pub(crate) counted: bool,
     /// Boot a whole system, with systemd as init, and run there what is to be run.
     pub(crate) image: bool,
+    /// Take along the packages of this tree, of this version and of one before it.
+    pub(crate) packages: bool,
     /// What confines the agent there.
     pub(crate) profile: Option<Profile>,
     /// Whether a reboot boots it again, with the disks as they are then.
@@ -121,7 +124,7 @@ impl Rig {
 
     /// The size of the agent's file.
     pub(crate) fn agent_bytes(&self) -> Result<u64> {
-        let file = fs::metadata(&self.agent).with_context(|| self.agent.display().to_string())?;
+        let file = fs::metadata(&self.programs.agent).with_context(|| self.programs.agent.display().to_string())?;
         Ok(file.len())
     }
 
@@ -132,6 +135,7 @@ impl Rig {
         let disks = if setup.disks { disks::make()? } else { Vec::new() };
         let run = setup.run.as_deref();
         let image = if setup.image { Some(Store::open()?.image()?) } else { None };
+        let packages = if setup.packages { packages::for_upgrade()? } else { Vec::new() };
         let files = setup.profile.map(profiles::files).transpose()?.unwrap_or_default();
         let arch = kernel.release.arch();
         let programs = self.programs(arch)?;
@@ -143,6 +147,7 @@ impl Rig {
             files: &files,
             run,
             image: image.as_deref(),
+            packages: &packages,
         };
         let initramfs = Initramfs::build(&content)?;
         let emulated = setup.counted || arch != Arch::Amd64;

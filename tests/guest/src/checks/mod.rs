@@ -172,6 +172,7 @@ fn of_x86_64(name: &str) -> Option<Vec<Check>> {
         "partial" => Some([smoke::CHECKS.as_slice(), &partial::checks()].concat()),
         "failures" => Some([smoke::CHECKS.to_vec(), failures::checks()].concat()),
         "systemd" => Some(unit::checks()),
+        "package" => Some(unit::packages()),
         "drill" => Some([smoke::CHECKS.as_slice(), &sandbox::CHECKS, &drill::checks()].concat()),
         "privileges" => Some([smoke::CHECKS.to_vec(), privileges::checks()].concat()),
         "apparmor" => Some([smoke::CHECKS.to_vec(), apparmor::checks()].concat()),

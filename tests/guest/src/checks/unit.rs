@@ -4,6 +4,7 @@
 mod confined;
 mod install;
 mod journal;
+mod package;
 mod runbooks;
 mod service;
 mod supervised;
@@ -21,6 +22,11 @@ use std::fs;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
+
+/// In a row whose init is systemd, with packages for it.
+pub(super) fn packages() -> Vec<Check> {
+    package::CHECKS.to_vec()
+}
 
 /// In a row whose init is systemd.
 pub(super) fn checks() -> Vec<Check> {

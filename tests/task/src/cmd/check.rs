@@ -44,11 +44,25 @@ fn clang_format() -> Result<()> {
 
 /// Shell scripts that are not below [`SCRIPTS`].
 const SHELL: [&str; 2] = ["dev", ".ci/run"];
+/// Those of packages.
+const SCRIPTLETS: [&str; 9] = [
+    "dist/deb/postinst",
+    "dist/deb/postrm",
+    "dist/deb/prerm",
+    "dist/rpm/post",
+    "dist/rpm/postun",
+    "dist/rpm/preun",
+    "dist/rpm/selinux-post",
+    "dist/rpm/selinux-posttrans",
+    "dist/rpm/selinux-postun",
+];
 const SCRIPTS: &str = "dist/scripts";
 
 fn shellcheck() -> Result<()> {
     let root = paths::root()?;
-    run(Command::new("shellcheck").current_dir(&root).args(SHELL).args(scripts(&root, "sh")?))
+    run(Command::new("shellcheck").current_dir(&root).args(SHELL).args(scripts(&root, "sh")?))?;
+    // What rpm runs begins without naming a shell.
+    run(Command::new("shellcheck").current_dir(&root).args(["--shell", "sh"]).args(SCRIPTLETS))
 }
 
 /// Without leaving its code beside the scripts.

@@ -92,6 +92,7 @@ fn setup(seconds: u64) -> Setup {
         smp: PROCESSORS,
         counted: false,
         image: false,
+        packages: false,
         profile: None,
         reboots: false,
         run: Some(format!("exec /init soak {seconds}")),

@@ -61,7 +61,7 @@ fn read_only_usr() -> Result<(), CheckError> {
                   && mount -o remount,bind,ro /usr";
     ends(&Cmd::sh(mounts), 0)?;
     let done = in_local();
-    ends(&Cmd::sh("umount /usr/local && umount /usr && systemctl daemon-reload"), 0)?;
+    ends(&Cmd::sh("umount /usr/local; umount -l /usr; systemctl daemon-reload"), 0)?;
     done
 }
 

@@ -1,4 +1,4 @@
-//! `./dev bench`: what everything costs, in instructions of the guest, so that it repeats to the digit.
+//! `./dev bench`: what everything costs, in instructions of the guest, so that it repeats.
 
 use crate::bench::{self, Bench, Ceilings};
 use crate::docs;

@@ -35,8 +35,8 @@ pub(crate) fn write(bench: &Bench) -> Result<()> {
 const METHOD: &str = "
 Measured in VMs with one emulated processor whose clock counts instructions (`-accel tcg,thread=single -icount
 shift=0,sleep=off`): a nanosecond of the guest is one instruction, of user space and kernel together, whatever else the
-machine does meanwhile. Median and 99th percentile of so many operations repeat with the same kernel and the same binary. An
-instruction is not a time: caches and predictions are not emulated. Each operation is measured by two looks at the clock,
+machine does meanwhile. The median of an operation that starts no process repeats from boot to boot within a thousandth; one
+that does varies by a hundredth. An instruction is not a time: caches and predictions are not emulated. Each operation is measured by two looks at the clock,
 which are in the figures.
 
 `./dev bench` measures all of it anew, `./dev bench --check` fails when a figure is above its ceiling in `tests/bench.toml`,

@@ -348,6 +348,37 @@ fn without_systemd_it_says_what_to_do_instead() {
     assert!(system.tree().is_empty(), "{:?}", system.tree().keys());
 }
 
+/// Mounts that only the command sees; as root, or as the root of a user namespace.
+#[test]
+fn where_usr_is_read_only_another_place_is_taken() {
+    let system = System::new();
+    let before = system.tree();
+    let mut unshare = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        unshare.arg("--map-root-user");
+    }
+    let script = "set -e; mount --bind \"$1/usr\" \"$1/usr\"; mkdir -p \"$1/usr/local\"; \
+                  mount --bind \"$2\" \"$1/usr/local\"; mount -o remount,bind,ro \"$1/usr\"; \
+                  \"$3\" install --root \"$1\"; cat \"$1/etc/systemd/system/aegisbpf.service\"; \
+                  find \"$1/usr/local\" -type f; \"$3\" uninstall --purge --root \"$1\"";
+    let local = tempfile::tempdir().expect("a scratch directory");
+    unshare.args(["--mount", "sh", "-c", script, "sh"]).arg(system.0.path()).arg(local.path()).arg(&*PROGRAM);
+    let output = unshare.output().expect("unshare starts");
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{errors}");
+    for part in [
+        "/usr is read-only",
+        "\nExecStart=/usr/local/sbin/aegisbpf run",
+        "/usr/local/sbin/aegisbpf\n",
+        "/usr/local/share/man/man8/aegisbpf.8\n",
+    ] {
+        assert!(said.contains(part), "{part:?} is missing in {said}");
+    }
+    assert_eq!(fs::read_dir(local.path()).expect("it").count(), 0, "something was left");
+    fs::remove_dir(system.path("usr/local")).expect("it is empty");
+    assert_eq!(system.tree(), before);
+}
+
 #[test]
 fn a_root_that_is_none_is_refused() {
     let output =

@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::{
-    Action, Contents, DATA, Deed, Entry, InstallError, Item, MAX_BYTES, Manifest, failed, files::MODE, items,
+    Action, Contents, DATA, Deed, Entry, InstallError, Item, MANIFEST, MAX_BYTES, Manifest, failed,
+    files::MODE, items,
 };
 use crate::{
     policy::Digest,
@@ -127,18 +128,11 @@ impl Put {
         if !self.changes {
             return Ok(());
         }
-        for directory in &self.directories {
-            let mode = DATA.iter().find(|(path, _)| path == directory).map_or(0o755, |(_, mode)| *mode);
-            // The manifest comes as soon as there is a place for it.
-            if directory.starts_with("/var") {
-                root.make_dir(Path::new(directory), mode).map_err(failed(directory, "made"))?;
-            }
-        }
+        // First where the manifest lies: it comes before all else.
+        let on_the_way = |directory: &&String| Path::new(MANIFEST).starts_with(directory);
+        make(root, self.directories.iter().filter(on_the_way))?;
         self.intent.write(root)?;
-        for directory in &self.directories {
-            let mode = DATA.iter().find(|(path, _)| path == directory).map_or(0o755, |(_, mode)| *mode);
-            root.make_dir(Path::new(directory), mode).map_err(failed(directory, "made"))?;
-        }
+        make(root, self.directories.iter())?;
         for item in &self.writes {
             root.write(Path::new(&item.path), &item.bytes, item.mode)
                 .map_err(failed(&item.path, "written"))?;
@@ -148,6 +142,15 @@ impl Put {
         }
         self.last.write(root)
     }
+}
+
+/// Makes directories, of the mode that they are to have.
+fn make<'a>(root: &Root, directories: impl Iterator<Item = &'a String>) -> Result<(), InstallError> {
+    for directory in directories {
+        let mode = DATA.iter().find(|(path, _)| path == directory).map_or(0o755, |(_, mode)| *mode);
+        root.make_dir(Path::new(directory), mode).map_err(failed(directory, "made"))?;
+    }
+    Ok(())
 }
 
 /// What lies at a path.

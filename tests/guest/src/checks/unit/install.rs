@@ -3,15 +3,13 @@
 use super::super::agent::{ask, contains, ends, nothing_pinned, readable, want};
 use super::super::load::opens;
 use super::super::{Check, CheckError};
-use super::service::{BINARY, Service, deny, does, show, take_aside};
+use super::service::{BINARY, Service, does, show, take_aside};
 use crate::run::Cmd;
 use std::path::Path;
 use std::time::Duration;
 
-pub(super) const CHECKS: [Check; 2] = [
-    Check { id: "install.and-gone-without-a-trace", run: |_| without_a_trace() },
-    Check { id: "install.usr-is-read-only", run: |_| read_only_usr() },
-];
+pub(super) const CHECKS: [Check; 1] =
+    [Check { id: "install.and-gone-without-a-trace", run: |_| without_a_trace() }];
 
 const LONG: Duration = Duration::from_secs(300);
 
@@ -52,32 +50,4 @@ fn without_a_trace() -> Result<(), CheckError> {
     want("the unit", show("LoadState")? == "not-found", true)?;
     ends(&Cmd::sh("rm -f /root/policy.key /root/policy.key.pub"), 0)?;
     the_same(&before, &tree()?)
-}
-
-/// A system whose programs nobody changes: the service is below /etc, and its program below /usr/local.
-fn read_only_usr() -> Result<(), CheckError> {
-    take_aside()?;
-    let mounts = "mkdir -p /usr/local && mount --bind /usr /usr && mount -t tmpfs local /usr/local \
-                  && mount -o remount,bind,ro /usr";
-    ends(&Cmd::sh(mounts), 0)?;
-    let done = in_local();
-    ends(&Cmd::sh("umount /usr/local; umount -l /usr; systemctl daemon-reload"), 0)?;
-    done
-}
-
-fn in_local() -> Result<(), CheckError> {
-    let service = Service::install("install-local")?;
-    want("nothing in /usr", Path::new("/usr/sbin/aegisbpf").exists(), false)?;
-    contains("the unit", &show("FragmentPath")?, "/etc/systemd/system/aegisbpf.service")?;
-    deny(&[&service.place.secret])?;
-    does("Start")?;
-    does("Enforce")?;
-    contains("the program", &show("ExecStart")?, "path=/usr/local/sbin/aegisbpf")?;
-    want("the secret", opens(&service.place.secret) == Some(false), true)?;
-    does("Remove")?;
-    nothing_pinned()?;
-    for path in ["/usr/local/sbin/aegisbpf", "/etc/systemd/system/aegisbpf.service"] {
-        want(path, Path::new(path).exists(), false)?;
-    }
-    Ok(())
 }

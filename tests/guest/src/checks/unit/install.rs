@@ -14,10 +14,11 @@ pub(super) const CHECKS: [Check; 1] =
 const LONG: Duration = Duration::from_secs(300);
 
 /// Every file and directory that outlives a boot: kind, mode, size, link, and when a file was changed. The catalog of the
-/// journal is a cache, and dpkg has a database.
+/// journal is a cache, and dpkg has a database and a log.
 pub(super) fn tree() -> Result<String, CheckError> {
-    let find = "find /etc /usr /opt /var/lib /var/log -path /var/lib/systemd -prune -o -path /var/log/journal -prune -o -path /var/lib/dpkg -prune -o \
-                -type d -printf '%p %y %m\\n' -o -printf '%p %y %m %s %l %T@\\n' | sort";
+    let find = "find /etc /usr /opt /var/lib /var/log -path /var/lib/systemd -prune \
+                -o -path /var/log/journal -prune -o -path /var/lib/dpkg -prune -o -name dpkg.log -prune \
+                -o -type d -printf '%p %y %m\\n' -o -printf '%p %y %m %s %l %T@\\n' | sort";
     Ok(Cmd::sh(find).timeout(LONG).run()?.stdout)
 }
 

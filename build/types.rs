@@ -12,8 +12,7 @@ pub(crate) fn generate(object: &Path, target: &Path) -> Result<(), Box<dyn Error
     let mut types = btf.type_iter();
     while let Some(item) = types.next()? {
         let name = match &item {
-            Type::Struct(item) => name(&btf, item),
-            Type::Union(item) => name(&btf, item),
+            Type::Struct(item) | Type::Union(item) => name(&btf, item),
             Type::Enum(item) => name(&btf, item),
             _ => None,
         };

@@ -330,7 +330,11 @@ fn doctor_needs_no_privilege() {
     use std::os::unix::{fs::PermissionsExt as _, process::CommandExt as _};
     let dir = tempfile::tempdir().expect("a scratch directory");
     let binary = dir.path().join("aegisbpf");
-    std::fs::copy(env!("CARGO_BIN_EXE_aegisbpf"), &binary).expect("a copy");
+    // Copied by another process: a file that this one has open for writing may be inherited by what another test starts,
+    // and cannot be executed for that long.
+    let copied =
+        Command::new("cp").arg(env!("CARGO_BIN_EXE_aegisbpf")).arg(&binary).status().expect("cp starts");
+    assert!(copied.success());
     for path in [dir.path(), &binary] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("a mode");
     }

@@ -124,7 +124,8 @@ impl Rig {
 
     /// The size of the agent's file.
     pub(crate) fn agent_bytes(&self) -> Result<u64> {
-        let file = fs::metadata(&self.programs.agent).with_context(|| self.programs.agent.display().to_string())?;
+        let file =
+            fs::metadata(&self.programs.agent).with_context(|| self.programs.agent.display().to_string())?;
         Ok(file.len())
     }
 

@@ -1,6 +1,6 @@
 //! `./dev test`: everything.
 
-use super::{check, demo, dist, kubernetes, release};
+use super::{check, demo, kubernetes, release};
 use crate::artifacts::{self, cargo};
 use crate::browser;
 use crate::cmd::vm;
@@ -38,7 +38,6 @@ pub(crate) fn main() -> Result<ExitCode> {
     }
     let agent = release_binary(MUSL, "aegisbpf")?;
     tally.step("the unit before this host's systemd", || unit::look(&agent));
-    tally.step("the packages", || dist::check(MUSL));
     tally.counted("matrix of kernels", || vm::whole_matrix(&agent));
     tally.step("demo on this host", || demo::check_host(&agent));
     tally.step("demo in a VM", || demo::check_vm(&agent));

@@ -9,7 +9,7 @@ use std::{
 };
 
 use aya_obj::{
-    EbpfSectionKind, Function, Object,
+    EbpfSectionKind, Object,
     btf::{Btf, BtfFeature},
     generated::{bpf_attach_type, bpf_prog_type},
 };
@@ -231,28 +231,25 @@ impl Loaded {
 
     /// How to load a program that is run and never attached.
     fn free_spec(&self, name: &'static str) -> Result<ProgramSpec<'_>, EnforceError> {
-        let function = self.function(name)?;
-        Ok(ProgramSpec {
-            name,
-            kind: bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT,
-            attach: None,
-            attach_btf_id: 0,
-            instructions: &function.instructions,
-            functions: self.functions(function),
-        })
+        self.spec_of(name, bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT, None, 0)
     }
 
-    fn function(&self, name: &'static str) -> Result<&Function, EnforceError> {
+    fn spec_of(
+        &self,
+        name: &'static str,
+        kind: bpf_prog_type,
+        attach: Option<bpf_attach_type>,
+        attach_btf_id: u32,
+    ) -> Result<ProgramSpec<'_>, EnforceError> {
         let program = self.object.programs.get(name).ok_or(EnforceError::Embedded(name))?;
-        self.object.functions.get(&program.function_key()).ok_or(EnforceError::Embedded(name))
-    }
-
-    fn functions<'a>(&'a self, function: &'a Function) -> Option<Functions<'a>> {
-        self.types.as_ref().map(|types| Functions {
+        let function =
+            self.object.functions.get(&program.function_key()).ok_or(EnforceError::Embedded(name))?;
+        let functions = self.types.as_ref().map(|types| Functions {
             btf: types.as_fd(),
             info: function.func_info.func_info_bytes(),
             record: u32::try_from(function.func_info_rec_size).unwrap_or(0),
-        })
+        });
+        Ok(ProgramSpec { name, kind, attach, attach_btf_id, instructions: &function.instructions, functions })
     }
 
     fn spec(
@@ -261,7 +258,6 @@ impl Loaded {
         name: &'static str,
         target: &'static str,
     ) -> Result<ProgramSpec<'_>, EnforceError> {
-        let function = self.function(name)?;
         let (kind, attach) = match self.attach {
             Attach::Lsm => (bpf_prog_type::BPF_PROG_TYPE_LSM, Some(bpf_attach_type::BPF_LSM_MAC)),
             Attach::ModifyReturn => {
@@ -273,14 +269,7 @@ impl Loaded {
             None => 0,
             Some(_) => kernel.function(target)?.ok_or(EnforceError::NoTarget { hook: name, target })?,
         };
-        Ok(ProgramSpec {
-            name,
-            kind,
-            attach,
-            attach_btf_id,
-            instructions: &function.instructions,
-            functions: self.functions(function),
-        })
+        self.spec_of(name, kind, attach, attach_btf_id)
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 /// Kinds, include/uapi/linux/btf.h.
 mod kind {
+    pub(super) const INT: u32 = 1;
     pub(super) const PTR: u32 = 2;
     pub(super) const ARRAY: u32 = 3;
     pub(super) const STRUCT: u32 = 4;
@@ -26,7 +27,6 @@ mod kind {
     pub(super) const TYPE_TAG: u32 = 18;
     pub(super) const ENUM64: u32 = 19;
     pub(super) const LAST: u32 = ENUM64;
-    pub(super) const INT: u32 = 1;
 }
 
 /// What the functions that programs are attached to begin with.

@@ -207,8 +207,7 @@ pub(crate) fn rows_of(chosen: &[String], params: &[String]) -> Vec<Row> {
     }
     if !chosen.is_empty() {
         for row in &mut rows {
-            row.setup.params.push(format!("{PARAM_CHECKS}={}", chosen.join(",")));
-            row.chosen = chosen.to_vec();
+            row.choose(chosen.to_vec());
         }
     }
     rows
@@ -223,9 +222,6 @@ fn row(kernel: &Selector, template: &Template) -> Option<Row> {
         params.push(format!("{PARAM_NOMOUNT}={}", template.nomount.join(",")));
     }
     params.extend(template.params.iter().map(|&word| word.to_owned()));
-    if !template.only.is_empty() {
-        params.push(format!("{PARAM_CHECKS}={}", template.only.join(",")));
-    }
     let setup = Setup {
         name: format!("{}/{}", kernel.name(), template.name),
         lsm: template.lsm.to_owned(),
@@ -241,14 +237,18 @@ fn row(kernel: &Selector, template: &Template) -> Option<Row> {
         reboots: template.reboots,
         run: None,
     };
-    Some(Row {
+    let mut row = Row {
         kernel: kernel.clone(),
         suffix: template.name,
         checks: template.checks,
         on_request: !is_daily(template, kernel),
-        chosen: template.only.iter().map(|&word| word.to_owned()).collect(),
+        chosen: Vec::new(),
         setup,
-    })
+    };
+    if !template.only.is_empty() {
+        row.choose(template.only.iter().map(|&word| word.to_owned()).collect());
+    }
+    Some(row)
 }
 
 fn is_daily(template: &Template, kernel: &Selector) -> bool {
@@ -259,6 +259,12 @@ fn is_daily(template: &Template, kernel: &Selector) -> bool {
 }
 
 impl Row {
+    /// Wants those checks alone whose id begins with one of these words; what was chosen before no longer counts.
+    fn choose(&mut self, words: Vec<String>) {
+        self.setup.params.push(format!("{PARAM_CHECKS}={}", words.join(",")));
+        self.chosen = words;
+    }
+
     /// Whether a word of `--row` means this row: its whole name, its kernel, or what stands behind the kernel.
     pub(crate) fn is_meant(&self, word: &str, series: Option<&str>) -> bool {
         let selector = self.kernel.name();

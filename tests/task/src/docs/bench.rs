@@ -264,16 +264,7 @@ fn panel(tier: &str, rows: &[&Row], top: f64) -> String {
     let scale = Scale::of(most, 0.0, false);
     let (right, bottom) = (WIDTH - RIGHT, top + PANEL);
     let title = format!("{tier}: instructions that an open and close costs more than with nothing attached");
-    let mut out = format!("<text x=\"{LEFT}\" y=\"{}\">{title}</text>\n", top - 10.0);
-    for mark in scale.marks() {
-        let y = bottom - scale.place(mark) * PANEL;
-        let _ = writeln!(
-            out,
-            "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{right}\"/><text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{mark}</text>",
-            LEFT - 6.0,
-            y + 4.0
-        );
-    }
+    let mut out = scale.panel(&title, top);
     // Before the labels at the right end of the lines.
     let end = right - 160.0;
     let x = |rules: f64| LEFT + rules.log10() / 6.0 * (end - LEFT);

@@ -1,5 +1,7 @@
 //! What the pictures share: measures, colours, scales.
 
+use std::fmt::Write as _;
+
 /// In user units; the picture takes the width that there is.
 pub(super) const WIDTH: f64 = 800.0;
 pub(super) const LEFT: f64 = 80.0;
@@ -48,7 +50,23 @@ impl Scale {
         ((value - self.from) / (self.to - self.from)).clamp(0.0, 1.0)
     }
 
-    pub(super) fn marks(&self) -> Vec<f64> {
+    /// The title of a panel that begins at `top`, and its lines across, each with its value.
+    pub(super) fn panel(&self, title: &str, top: f64) -> String {
+        let (right, bottom) = (WIDTH - RIGHT, top + PANEL);
+        let mut out = format!("<text x=\"{LEFT}\" y=\"{}\">{title}</text>\n", top - 10.0);
+        for mark in self.marks() {
+            let y = bottom - self.place(mark) * PANEL;
+            let _ = writeln!(
+                out,
+                "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{right}\"/><text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{mark}</text>",
+                LEFT - 6.0,
+                y + 4.0
+            );
+        }
+        out
+    }
+
+    fn marks(&self) -> Vec<f64> {
         if self.logarithmic {
             let mut marks = Vec::new();
             let mut at = self.from;

@@ -148,16 +148,7 @@ fn drawn(panel: &Panel, samples: &[SoakSample], top: f64) -> String {
     let scale = Scale::of(values().fold(0.0, f64::max), values().fold(f64::MAX, f64::min), panel.logarithmic);
     let x = |sample: &SoakSample| LEFT + seconds(sample.seconds) / length * (WIDTH - LEFT - RIGHT);
     let (right, bottom) = (WIDTH - RIGHT, top + PANEL);
-    let mut out = format!("<text x=\"{LEFT}\" y=\"{}\">{}</text>\n", top - 10.0, panel.title);
-    for mark in scale.marks() {
-        let y = bottom - scale.place(mark) * PANEL;
-        let _ = writeln!(
-            out,
-            "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{right}\"/><text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{mark}</text>",
-            LEFT - 6.0,
-            y + 4.0
-        );
-    }
+    let mut out = scale.panel(panel.title, top);
     for (index, series) in panel.series.iter().enumerate() {
         let points: Vec<String> = samples
             .iter()

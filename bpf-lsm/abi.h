@@ -19,7 +19,7 @@ typedef int s32;
 typedef long long s64;
 
 enum aegis_const {
-	AEGIS_ABI_VERSION = 5,
+	AEGIS_ABI_VERSION = 6,
 	/* Policy generations that the kernel holds at once: the active one, the one
      being built, and two to go back to. */
 	AEGIS_SLOTS = 4,
@@ -65,6 +65,11 @@ enum aegis_const {
 	AEGIS_GUARDED_PROGRAMS = 96,
 	/* Directories and mounts between our pins and the root. */
 	AEGIS_PINS_DEPTH = 16,
+	/* 64-bit words of the filter, a power of two: 4 MiB, the most that a value of an array takes on v5.10
+     (KMALLOC_MAX_SIZE, kernel/bpf/arraymap.c). */
+	AEGIS_FILTER_WORDS = 524288,
+	AEGIS_FILTER_SHIFT = 45,
+	AEGIS_FILTER_EPOCH = 20,
 	/* Longest path, with its NUL, that the tracepoint tier compares. */
 	AEGIS_TRACE_PATH_BYTES = 256,
 };
@@ -175,6 +180,19 @@ enum aegis_feature {
 	AEGIS_FEATURE_NAMES = 1,
 	AEGIS_FEATURE_SCOPE = 2,
 	AEGIS_FEATURE_TREES = 4,
+};
+
+/* What takes the long way whatever the filter holds; in the upper half of control.filter. */
+enum aegis_filter_flag {
+	/* The directory of a file is looked up as well. */
+	AEGIS_FILTER_NAMES = 1,
+	/* And all above it. */
+	AEGIS_FILTER_TREES = 2,
+	/* Every file of the cgroup file system is looked at. */
+	AEGIS_FILTER_SCOPE = 4,
+	/* A hook is being proven, a question is being asked: everything is looked at. */
+	AEGIS_FILTER_PROVING = 8,
+	AEGIS_FILTER_ASKING = 16,
 };
 
 /* What an inode is to the kernel: s_dev in the kernel's own encoding (major <<
@@ -319,10 +337,21 @@ struct aegis_control {
 	u32 prover_hook;
 	u32 pad;
 	struct aegis_inode canary;
+	/* How the filter is to be read, in one word. From the lowest bit on: how many words of it are used, less one; from
+     AEGIS_FILTER_EPOCH on a number that is another one after each change; from 32 on enum aegis_filter_flag. */
+	u64 filter;
 	struct aegis_slot slots[AEGIS_SLOTS];
 	struct aegis_question question;
 	struct aegis_guard guard;
 	struct aegis_repeats repeats;
+};
+
+/*
+ * Which inodes some rule in force names, as bits that two rules may share: where one of its bits is missing, no rule
+ * names an inode. See bpf-lsm/filter.bpf.h and src/enforce/filter.rs. A map of its own: most of it is never touched.
+ */
+struct aegis_filter {
+	u64 words[AEGIS_FILTER_WORDS];
 };
 
 /* What the enrolment program saw last. Several may enrol at a time, and each tells its own record from those of others. */

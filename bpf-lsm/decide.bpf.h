@@ -7,6 +7,7 @@
 #define AEGIS_DECIDE_BPF_H
 
 #include "event.bpf.h"
+#include "filter.bpf.h"
 
 /*
  * What a decision hangs off: one read of control.active, so that at no instant two policies apply. Non-zero: nothing is
@@ -101,7 +102,13 @@ struct {
 	__type(value, u64);
 } passed SEC(".maps");
 
-static __always_inline void leave_mark(u32 hook)
+/* A mark holds for as long as the filter does: the second copy may see another, and then decides itself. */
+static __always_inline u64 mark_of(u64 head)
+{
+	return bpf_get_current_task() ^ head;
+}
+
+static __always_inline void leave_mark(u32 hook, u64 head)
 {
 	u64 *mark;
 
@@ -110,35 +117,47 @@ static __always_inline void leave_mark(u32 hook)
 		return;
 	mark = bpf_map_lookup_elem(&passed, &hook);
 	if (mark)
-		*mark = bpf_get_current_task();
+		*mark = mark_of(head);
 }
 
-static __always_inline int take_mark(u32 hook)
+static __always_inline int take_mark(u32 hook, u64 head)
 {
 	u64 *mark = bpf_map_lookup_elem(&passed, &hook);
 
-	if (!mark || *mark != bpf_get_current_task())
+	if (!mark || *mark != mark_of(head))
 		return 0;
 	*mark = 0;
 	return 1;
 }
 
-/* Both copies of the program of the hook `function`, of which `check` decides: non-zero refuses. */
-#define HOOK_PROGRAMS(function, program, hook, check)                                                                  \
-	SEC("lsm/" #function)                                                                                          \
-	int program(u64 *ctx)                                                                                          \
+/*
+ * Both copies of the program of the hook `function`: what passes_`kind` lets pass is none of the rules' business, nor
+ * is that for which concerns_`kind` answers 0; of the others `check` decides: non-zero refuses.
+ */
+#define HOOK_PROGRAMS(function, program, hook, kind, check)                                                            \
+	static __attribute__((noinline)) int program##_decides(u64 *ctx)                                               \
 	{                                                                                                              \
+		u64 head = filter_head();                                                                              \
+                                                                                                                       \
+		if (!concerns_##kind(head, ctx))                                                                       \
+			return 0;                                                                                      \
 		if (check(ctx, hook)) {                                                                                \
 			asm volatile("");                                                                              \
 			return -EPERM;                                                                                 \
 		}                                                                                                      \
-		leave_mark(hook);                                                                                      \
+		leave_mark(hook, head);                                                                                \
 		return 0;                                                                                              \
 	}                                                                                                              \
 	SEC("lsm/" #function)                                                                                          \
-	int program##_again(u64 *ctx)                                                                                  \
+	int program(u64 *ctx)                                                                                          \
 	{                                                                                                              \
-		if (take_mark(hook))                                                                                   \
+		return passes_##kind(ctx) ? 0 : program##_decides(ctx);                                                \
+	}                                                                                                              \
+	static __attribute__((noinline)) int program##_decides_again(u64 *ctx)                                         \
+	{                                                                                                              \
+		u64 head = filter_head();                                                                              \
+                                                                                                                       \
+		if (!concerns_##kind(head, ctx) || take_mark(hook, head))                                              \
 			return 0;                                                                                      \
 		if (check(ctx, hook | AEGIS_HOOK_AGAIN)) {                                                             \
 			asm volatile("");                                                                              \
@@ -146,17 +165,33 @@ static __always_inline int take_mark(u32 hook)
 		}                                                                                                      \
 		asm volatile("");                                                                                      \
 		return 0;                                                                                              \
+	}                                                                                                              \
+	SEC("lsm/" #function)                                                                                          \
+	int program##_again(u64 *ctx)                                                                                  \
+	{                                                                                                              \
+		return passes_##kind(ctx) ? 0 : program##_decides_again(ctx);                                          \
 	}
 
-#define HOOK(function, hook, check) HOOK_PROGRAMS(function, function, hook, check)
+#define HOOK(function, hook, kind, check) HOOK_PROGRAMS(function, function, hook, kind, check)
+
+/* Of what is no file the filter knows nothing. */
+static __always_inline int passes_other(u64 *ctx)
+{
+	return 0;
+}
+
+static __always_inline int concerns_other(u64 head, u64 *ctx)
+{
+	return 1;
+}
 
 /*
  * Kernels differ in whether a hook's first argument is how user ids are mapped. The loader takes the second form, which
  * reads the dentry from the first place, where the kernel refuses the first: that reads something which only
  * the longer list has.
  */
-#define HOOK_AND_BARE(function, hook, check, check_bare)                                                               \
-	HOOK_PROGRAMS(function, function, hook, check)                                                                 \
-	HOOK_PROGRAMS(function, function##_bare, hook, check_bare)
+#define HOOK_AND_BARE(function, hook, kind, check, kind_bare, check_bare)                                              \
+	HOOK_PROGRAMS(function, function, hook, kind, check)                                                           \
+	HOOK_PROGRAMS(function, function##_bare, hook, kind_bare, check_bare)
 
 #endif

@@ -97,6 +97,18 @@ static __always_inline int check_file(struct file *file, u64 address, u32 op, u3
 	return conclude_file(asked, match_file(asked, said, address), address, hook);
 }
 
+static __always_inline int passes_file(u64 *ctx)
+{
+	struct file *file = (void *)ctx[0];
+
+	return may_pass(file->f_inode);
+}
+
+static __always_inline int concerns_file(u64 head, u64 *ctx)
+{
+	return may_concern_file(head, (void *)ctx[0]);
+}
+
 static __always_inline u32 mode_op(struct file *file)
 {
 	u32 op = 0;
@@ -117,7 +129,7 @@ static __always_inline int check_open(u64 *ctx, u32 hook)
 	return check_file(file, number_at(ctx), file->f_flags & FMODE_EXEC ? AEGIS_OP_EXEC : mode_op(file), hook);
 }
 
-HOOK(file_open, AEGIS_HOOK_FILE_OPEN, check_open);
+HOOK(file_open, AEGIS_HOOK_FILE_OPEN, file, check_open);
 
 static __always_inline int check_receive(u64 *ctx, u32 hook)
 {
@@ -128,7 +140,7 @@ static __always_inline int check_receive(u64 *ctx, u32 hook)
 	return check_file(file, number_at(ctx), mode_op(file), hook);
 }
 
-HOOK(file_receive, AEGIS_HOOK_FILE_RECEIVE, check_receive);
+HOOK(file_receive, AEGIS_HOOK_FILE_RECEIVE, file, check_receive);
 
 /* A process with this personality gets every readable mapping executable. */
 static __always_inline u32 mapping_op(u64 prot)
@@ -145,6 +157,21 @@ static __always_inline int is_of_interest(u32 op, u32 hook)
 	return op || control.prover_hook == hook;
 }
 
+/* What is not backed by a file is nobody's. */
+static __always_inline int passes_mapped(u64 *ctx)
+{
+	struct file *file = (void *)ctx[0];
+
+	return !file || may_pass(file->f_inode);
+}
+
+static __always_inline int concerns_mapped(u64 head, u64 *ctx)
+{
+	struct file *file = (void *)ctx[0];
+
+	return file && may_concern_file(head, file);
+}
+
 /* The second argument is what was asked for in both tiers; the third is something else in each. */
 static __always_inline int check_mmap(u64 *ctx, u32 hook)
 {
@@ -157,7 +184,23 @@ static __always_inline int check_mmap(u64 *ctx, u32 hook)
 	return is_of_interest(op, hook) && check_file(file, number_at(ctx), op, hook);
 }
 
-HOOK(mmap_file, AEGIS_HOOK_MMAP_FILE, check_mmap);
+HOOK(mmap_file, AEGIS_HOOK_MMAP_FILE, mapped, check_mmap);
+
+static __always_inline int passes_area(u64 *ctx)
+{
+	struct vm_area_struct *vma = (void *)ctx[0];
+	struct file *file = vma->vm_file;
+
+	return !file || may_pass(file->f_inode);
+}
+
+static __always_inline int concerns_area(u64 head, u64 *ctx)
+{
+	struct vm_area_struct *vma = (void *)ctx[0];
+	struct file *file = vma->vm_file;
+
+	return file && may_concern_file(head, file);
+}
 
 static __always_inline int check_mprotect(u64 *ctx, u32 hook)
 {
@@ -171,7 +214,7 @@ static __always_inline int check_mprotect(u64 *ctx, u32 hook)
 	return is_of_interest(op, hook) && check_file(file, (u64)BPF_CORE_READ(vma, vm_file), op, hook);
 }
 
-HOOK(file_mprotect, AEGIS_HOOK_FILE_MPROTECT, check_mprotect);
+HOOK(file_mprotect, AEGIS_HOOK_FILE_MPROTECT, area, check_mprotect);
 
 /* What a request does to the file. A new version number is a new generation: the file would be another one to a rule. */
 static __always_inline u32 ioctl_op(u32 request)
@@ -199,12 +242,22 @@ static __always_inline int check_ioctl(u64 *ctx, u32 hook)
 	return is_of_interest(op, hook) && check_file((void *)ctx[0], number_at(ctx), op, hook);
 }
 
-HOOK(file_ioctl, AEGIS_HOOK_FILE_IOCTL, check_ioctl);
+HOOK(file_ioctl, AEGIS_HOOK_FILE_IOCTL, file, check_ioctl);
 
 /* MAY_EXEC, MAY_WRITE, MAY_READ of include/linux/fs.h; on a directory, executing is passing through. */
 static __always_inline u32 permission_op(u32 mask)
 {
 	return (mask & 1 ? AEGIS_OP_EXEC : 0) | (mask & 2 ? AEGIS_OP_WRITE : 0) | (mask & 4 ? AEGIS_OP_READ : 0);
+}
+
+static __always_inline int passes_inode(u64 *ctx)
+{
+	return may_pass((void *)ctx[0]);
+}
+
+static __always_inline int concerns_inode(u64 head, u64 *ctx)
+{
+	return may_concern_inode(head, (void *)ctx[0]);
 }
 
 /* No dentry is told here: what is denied by name or tree alone is left to the open. */
@@ -231,6 +284,6 @@ static __always_inline int check_permission(u64 *ctx, u32 hook)
 			(u64)mount_of(dentry));
 }
 
-HOOK(inode_permission, AEGIS_HOOK_INODE_PERMISSION, check_permission);
+HOOK(inode_permission, AEGIS_HOOK_INODE_PERMISSION, inode, check_permission);
 
 #endif

@@ -149,10 +149,18 @@ pub struct Control {
     pub prover_hook: AtomicU32,
     pub pad: AtomicU32,
     pub canary: InodeCell,
+    pub filter: AtomicU64,
     pub slots: [Slot; SLOTS as usize],
     pub question: Question,
     pub guard: Guard,
     pub repeats: Repeats,
+}
+
+/// `struct aegis_filter` in mapped memory.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Filter {
+    pub words: [AtomicU64; FILTER_WORDS as usize],
 }
 
 /// `struct aegis_slot` in mapped memory.

@@ -271,7 +271,7 @@ impl Change {
             return Ok(false);
         };
         // Where the kernel still holds it, no file is read again and no path is looked at.
-        let staged = match live.bank.find(record.generation, &record.sha256) {
+        let staged = match live.bank.find(record.generation, &record.sha256)? {
             Some(staged) => staged,
             None => self.bring_back(live, record)?,
         };

@@ -73,7 +73,7 @@ impl Change {
     ) -> Result<(Staged, bool), AgentError> {
         let now = bank.in_force().held;
         if let (None, Some(Held { generation, sha256, .. })) = (question.policy, now)
-            && let Some(staged) = bank.find(generation, &sha256)
+            && let Some(staged) = bank.find(generation, &sha256)?
         {
             return Ok((staged, false));
         }

@@ -13,7 +13,13 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{EnforceError, fill::filled, object::map_error, pins::checked};
+use super::{
+    EnforceError,
+    fill::{content, filled},
+    filter::{Filter, Hot},
+    object::map_error,
+    pins::checked,
+};
 use crate::{
     abi::{self, Plain},
     plan::RuleSet,
@@ -60,6 +66,7 @@ pub struct InForce {
 pub struct Staged {
     slot: u32,
     word: u64,
+    filter: Option<Filter>,
 }
 
 /// The control block and the maps of rule sets, of this process or pinned by another.
@@ -69,6 +76,8 @@ pub struct Bank {
     attach: Attach,
     /// The control block, shared with the programs.
     pub control: Mapped<abi::Control>,
+    /// Where programs bind inodes.
+    filter: Option<Mapped<abi::Filter>>,
 }
 
 /// Time since boot, sleep included, as the programs read it.
@@ -97,14 +106,16 @@ impl Bank {
             flags: 0,
             inner: None,
         };
+        let shared = |size: usize| MapSpec {
+            kind: kind::ARRAY,
+            value_size: u32::try_from(size).unwrap_or(0),
+            max_entries: 1,
+            flags: bpf::MMAPABLE,
+            ..outer
+        };
         match name {
-            "control" => MapSpec {
-                kind: kind::ARRAY,
-                value_size: u32::try_from(size_of::<abi::Control>()).unwrap_or(0),
-                max_entries: 1,
-                flags: bpf::MMAPABLE,
-                ..outer
-            },
+            "control" => shared(size_of::<abi::Control>()),
+            "filter" => shared(size_of::<abi::Filter>()),
             _ => outer,
         }
     }
@@ -114,10 +125,16 @@ impl Bank {
         attach: Attach,
         map: &dyn Fn(&'static str) -> Result<OwnedFd, EnforceError>,
     ) -> Result<Self, EnforceError> {
-        let control =
-            Mapped::new(map("control")?.as_fd()).map_err(|source| map_error("control", "mapped", source))?;
+        let mapped = |name, source| map_error(name, "mapped", source);
+        let control = Mapped::new(map("control")?.as_fd()).map_err(|source| mapped("control", source))?;
+        let filter = match attach {
+            Attach::RawTracepoint => None,
+            Attach::Lsm | Attach::ModifyReturn => {
+                Some(Mapped::new(map("filter")?.as_fd()).map_err(|source| mapped("filter", source))?)
+            }
+        };
         let sets = Self::sets(attach).iter().map(|name| Ok((*name, map(name)?)));
-        Ok(Self { sets: sets.collect::<Result<_, EnforceError>>()?, attach, control })
+        Ok(Self { sets: sets.collect::<Result<_, EnforceError>>()?, attach, control, filter })
     }
 
     /// The bank of an agent that pins nothing, by the ids it gives away. Needs `CAP_SYS_ADMIN`.
@@ -214,14 +231,49 @@ impl Bank {
         }
         self.control.abi.store(abi::ABI_VERSION, Release);
         fields.generation.store(policy.generation, Release);
-        Ok(Staged { slot, word: word(policy.generation, slot) })
+        let inodes = rules.objects.iter().chain(&rules.trees).map(|(inode, _)| inode);
+        let count = rules.objects.len() + rules.trees.len();
+        let filter = self.filter.as_ref().map(|_| Filter::new(count, inodes, rules.features));
+        Ok(Staged { slot, word: word(policy.generation, slot), filter })
     }
 
     /// A policy that the kernel still holds.
-    pub fn find(&self, generation: u64, sha256: &Digest) -> Option<Staged> {
+    pub fn find(&self, generation: u64, sha256: &Digest) -> Result<Option<Staged>, EnforceError> {
         let is_it = |held: Held| held.generation == generation && held.sha256 == *sha256;
-        let slot = (0..abi::SLOTS).find(|slot| self.in_slot(*slot).is_some_and(is_it))?;
-        Some(Staged { slot, word: word(generation, slot) })
+        let Some(slot) = (0..abi::SLOTS).find(|slot| self.in_slot(*slot).is_some_and(is_it)) else {
+            return Ok(None);
+        };
+        Ok(Some(Staged { slot, word: word(generation, slot), filter: self.filter_of(slot)? }))
+    }
+
+    /// What the filter has to hold for what is in a slot.
+    fn filter_of(&self, slot: u32) -> Result<Option<Filter>, EnforceError> {
+        if self.filter.is_none() {
+            return Ok(None);
+        }
+        let mut inodes = Vec::new();
+        for name in ["objects", "trees"] {
+            let read = self.inodes_of(name, slot).map_err(|source| map_error(name, "read", source))?;
+            inodes.extend(read);
+        }
+        let features = self.control.slots.get(slot as usize).map_or(0, |slot| slot.features.load(Acquire));
+        Ok(Some(Filter::new(inodes.len(), inodes.iter(), features)))
+    }
+
+    fn inodes_of(&self, name: &'static str, slot: u32) -> io::Result<Vec<abi::Inode>> {
+        let mut id = [0; 4];
+        let outer = self.outer(name).map_err(io::Error::other)?;
+        if !bpf::map_lookup(outer, &slot.to_ne_bytes(), &mut id)? {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let map = bpf::map_by_id(u32::from_ne_bytes(id))?;
+        let room = bpf::map_info(map.as_fd())?.max_entries;
+        let entries: Vec<(abi::Inode, abi::Object)> = content(map.as_fd(), room as usize)?;
+        Ok(entries.into_iter().map(|(inode, _)| inode).collect())
+    }
+
+    fn hot(&self) -> Option<Hot<'_>> {
+        self.filter.as_ref().map(|words| Hot { head: &self.control.filter, words })
     }
 
     /// Gives a slot back that was only tried.
@@ -234,6 +286,10 @@ impl Bank {
     /// Makes a staged policy the one in force: for good, or until it is not confirmed in time. Cannot fail.
     pub fn activate(&self, staged: &Staged, provisional: Option<Duration>) {
         let mut word = staged.word;
+        let filter = self.hot().zip(staged.filter.as_ref());
+        if let Some((hot, filter)) = &filter {
+            hot.widen(filter);
+        }
         if let Some(time) = provisional {
             let end = u64::try_from((since_boot() + time).as_nanos()).unwrap_or(u64::MAX);
             self.control.revert_to.store(self.control.active.load(Acquire), Release);
@@ -241,14 +297,25 @@ impl Bank {
             word |= u64::from(abi::PROVISIONAL);
         }
         self.control.active.store(word, Release);
+        // On trial, the one before may come back at any instant.
+        if let (Some((hot, filter)), None) = (filter, provisional) {
+            hot.narrow(filter);
+        }
     }
 
     /// Makes the provisional policy the one that stays; `false` when its time was over first.
     pub fn confirm(&self) -> bool {
         let word = self.control.active.load(Acquire);
         let provisional = u64::from(abi::PROVISIONAL);
-        self.in_force().pending.is_some()
-            && self.control.active.compare_exchange(word, word & !provisional, AcqRel, Acquire).is_ok()
+        let confirmed = self.in_force().pending.is_some()
+            && self.control.active.compare_exchange(word, word & !provisional, AcqRel, Acquire).is_ok();
+        if confirmed && let (Some(slot), Some(hot)) = (slot_of(word & !provisional), self.hot()) {
+            // Where it cannot be read, the filter holds more than it has to, until the next change.
+            if let Ok(Some(filter)) = self.filter_of(slot) {
+                hot.narrow(&filter);
+            }
+        }
+        confirmed
     }
 
     pub(super) fn slot(staged: &Staged) -> u32 {

@@ -62,14 +62,21 @@ fn holds_exactly<K: Plain + Ord, V: Plain + PartialEq>(
     map: BorrowedFd<'_>,
     entries: &[(K, V)],
 ) -> io::Result<bool> {
-    let mut found: Vec<(K, V)> = Vec::with_capacity(entries.len());
-    let mut room = BATCH.min(u32::try_from(entries.len().max(1)).unwrap_or(BATCH));
+    let mut found = content(map, entries.len())?;
+    found.sort_unstable_by_key(|(key, _)| *key);
+    Ok(found == entries)
+}
+
+/// Everything in a hash map that has room for `count` entries, in no order.
+pub(super) fn content<K: Plain, V: Plain>(map: BorrowedFd<'_>, count: usize) -> io::Result<Vec<(K, V)>> {
+    let mut found: Vec<(K, V)> = Vec::with_capacity(count);
+    let mut room = BATCH.min(u32::try_from(count.max(1)).unwrap_or(BATCH));
     let mut from = None;
     loop {
         let mut keys = vec![0; room as usize * size_of::<K>()];
         let mut values = vec![0; room as usize * size_of::<V>()];
         let mut batch = Batch { from, keys: &mut keys, values: &mut values, count: room };
-        let (count, next) = match bpf::map_lookup_batch(map, &mut batch) {
+        let (count_here, next) = match bpf::map_lookup_batch(map, &mut batch) {
             // One bucket holds more than there is room for.
             Err(error) if error.raw_os_error() == Some(libc::ENOSPC) && room < u32::MAX / 2 => {
                 room *= 2;
@@ -80,15 +87,15 @@ fn holds_exactly<K: Plain + Ord, V: Plain + PartialEq>(
         let (key_size, value_size) = (size_of::<K>(), size_of::<V>());
         let pairs = keys.chunks_exact(key_size).zip(values.chunks_exact(value_size));
         found.extend(
-            pairs.take(count as usize).filter_map(|(key, value)| Some((abi::read(key)?, abi::read(value)?))),
+            pairs
+                .take(count_here as usize)
+                .filter_map(|(key, value)| Some((abi::read(key)?, abi::read(value)?))),
         );
         match next {
-            Some(next) if found.len() <= entries.len() => from = Some(next),
-            _ => break,
+            Some(next) if found.len() <= count => from = Some(next),
+            _ => return Ok(found),
         }
     }
-    found.sort_unstable_by_key(|(key, _)| *key);
-    Ok(found == entries)
 }
 
 fn holds_each<K: Plain, V: Plain>(map: BorrowedFd<'_>, entries: &[(K, V)]) -> io::Result<bool> {

@@ -6,6 +6,7 @@ mod canary;
 mod drill;
 mod enrol;
 mod fill;
+mod filter;
 mod foreign;
 mod ledger;
 mod object;

@@ -112,7 +112,7 @@ impl Loaded {
         let definitions: Vec<(String, aya_obj::Map)> = std::mem::take(&mut object.maps).into_iter().collect();
         let mut maps = BTreeMap::new();
         for (name, definition) in &definitions {
-            let name = name.strip_prefix(".data.").unwrap_or(name).to_owned();
+            let name = plain_name(name).to_owned();
             let map = match pins.filter(|_| !PRIVATE.contains(&name.as_str())) {
                 Some(pins) => pins.map(&name, &|| create(&name, definition), &shape(definition))?,
                 None => create(&name, definition)?,
@@ -273,6 +273,11 @@ impl Loaded {
     }
 }
 
+/// A data section goes by the name of the one variable in it.
+fn plain_name(name: &str) -> &str {
+    [".data.", ".bss."].iter().find_map(|section| name.strip_prefix(section)).unwrap_or(name)
+}
+
 fn named<'a>(maps: &'a BTreeMap<String, OwnedFd>, name: &'static str) -> Result<&'a OwnedFd, EnforceError> {
     maps.get(name).ok_or(EnforceError::Embedded(name))
 }
@@ -330,7 +335,7 @@ fn relocate(
 ) -> Result<(), EnforceError> {
     let text: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
     let descriptors = definitions.iter().filter_map(|(name, definition)| {
-        let fd = maps.get(name.strip_prefix(".data.").unwrap_or(name))?;
+        let fd = maps.get(plain_name(name))?;
         Some((name.as_str(), fd.as_raw_fd(), definition))
     });
     if let Some(btf) = btf {

@@ -20,6 +20,8 @@ pub unsafe trait Shared {}
 // SAFETY: made of atomics only, see its definition.
 unsafe impl Shared for abi::Control {}
 // SAFETY: as above.
+unsafe impl Shared for abi::Filter {}
+// SAFETY: as above.
 unsafe impl Shared for abi::Enrolled {}
 // SAFETY: as above.
 unsafe impl Shared for abi::Ledger {}

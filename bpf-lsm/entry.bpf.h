@@ -53,39 +53,20 @@ GLOBAL u32 check_leaving(u64 hook, u64 from, u64 to)
 			from, mnt);
 }
 
-/* The self-guard keeps more than rules name. Without rules by place, none is about what is not there. */
-static __always_inline int passes(struct dentry *dentry)
+/* The self-guard keeps more than rules name. */
+static __always_inline int concerns(u64 dentry)
 {
-	struct inode *inode = dentry->d_inode;
-
-	if (is_armed())
-		return 0;
-	return inode ? may_pass(inode) : !filter_flags(filter_head());
-}
-
-static __always_inline int concerns(u64 head, struct dentry *dentry)
-{
-	return is_armed() || may_concern_entry(head, dentry);
-}
-
-static __always_inline int passes_first(u64 *ctx)
-{
-	return passes((void *)ctx[0]);
+	return is_armed() || may_concern_entry(dentry);
 }
 
 static __always_inline int concerns_first(u64 head, u64 *ctx)
 {
-	return concerns(head, (void *)ctx[0]);
-}
-
-static __always_inline int passes_second(u64 *ctx)
-{
-	return passes((void *)ctx[1]);
+	return concerns(number_at(&ctx[0]));
 }
 
 static __always_inline int concerns_second(u64 head, u64 *ctx)
 {
-	return concerns(head, (void *)ctx[1]);
+	return concerns(number_at(&ctx[1]));
 }
 
 /* Attributes: the canary is the file. */
@@ -121,7 +102,7 @@ static __always_inline int check_setattr_bare(u64 *ctx, u32 hook)
 	return (is_armed() && check_binary(hook, number_at(&ctx[0]))) || check_first(ctx, hook);
 }
 
-HOOK_AND_BARE(inode_setattr, AEGIS_HOOK_INODE_SETATTR, second, check_setattr, first, check_setattr_bare);
+HOOK_AND_BARE(inode_setattr, AEGIS_HOOK_INODE_SETATTR, concerns_second, check_setattr, concerns_first, check_setattr_bare);
 
 /* (idmap, dentry, name, value, size, flags) from v5.12 on (71bc356f93a1), without the first before. */
 static __always_inline int check_setxattr(u64 *ctx, u32 hook)
@@ -130,7 +111,7 @@ static __always_inline int check_setxattr(u64 *ctx, u32 hook)
 	return check_second(ctx, hook);
 }
 
-HOOK_AND_BARE(inode_setxattr, AEGIS_HOOK_INODE_SETXATTR, second, check_setxattr, first, check_first);
+HOOK_AND_BARE(inode_setxattr, AEGIS_HOOK_INODE_SETXATTR, concerns_second, check_setxattr, concerns_first, check_first);
 
 /* (idmap, dentry, name), as above. */
 static __always_inline int check_removexattr(u64 *ctx, u32 hook)
@@ -139,14 +120,14 @@ static __always_inline int check_removexattr(u64 *ctx, u32 hook)
 	return check_second(ctx, hook);
 }
 
-HOOK_AND_BARE(inode_removexattr, AEGIS_HOOK_INODE_REMOVEXATTR, second, check_removexattr, first, check_first);
+HOOK_AND_BARE(inode_removexattr, AEGIS_HOOK_INODE_REMOVEXATTR, concerns_second, check_removexattr, concerns_first, check_first);
 
 /* v6.17; what file_setattr(2) and the ioctl(2) requests for flags end in. */
-HOOK(inode_file_setattr, AEGIS_HOOK_INODE_FILE_SETATTR, first, check_first);
+HOOK(inode_file_setattr, AEGIS_HOOK_INODE_FILE_SETATTR, none_passes, concerns_first, check_first);
 
 /* v6.2; before, access control lists are extended attributes like others. */
-HOOK(inode_set_acl, AEGIS_HOOK_INODE_SET_ACL, second, check_second);
-HOOK(inode_remove_acl, AEGIS_HOOK_INODE_REMOVE_ACL, second, check_second);
+HOOK(inode_set_acl, AEGIS_HOOK_INODE_SET_ACL, none_passes, concerns_second, check_second);
+HOOK(inode_remove_acl, AEGIS_HOOK_INODE_REMOVE_ACL, none_passes, concerns_second, check_second);
 
 /* Names: the canary is the directory. */
 static __always_inline int is_canary_directory(u64 *ctx, u32 hook)
@@ -160,12 +141,12 @@ static __always_inline int check_name(u64 *ctx, u32 hook)
 	return is_canary_directory(ctx, hook) || check_entry(hook, number_at(&ctx[1]));
 }
 
-HOOK(inode_unlink, AEGIS_HOOK_INODE_UNLINK, second, check_name);
-HOOK(inode_rmdir, AEGIS_HOOK_INODE_RMDIR, second, check_name);
-HOOK(inode_create, AEGIS_HOOK_INODE_CREATE, second, check_name);
-HOOK(inode_mkdir, AEGIS_HOOK_INODE_MKDIR, second, check_name);
-HOOK(inode_mknod, AEGIS_HOOK_INODE_MKNOD, second, check_name);
-HOOK(inode_symlink, AEGIS_HOOK_INODE_SYMLINK, second, check_name);
+HOOK(inode_unlink, AEGIS_HOOK_INODE_UNLINK, none_passes, concerns_second, check_name);
+HOOK(inode_rmdir, AEGIS_HOOK_INODE_RMDIR, none_passes, concerns_second, check_name);
+HOOK(inode_create, AEGIS_HOOK_INODE_CREATE, none_passes, concerns_second, check_name);
+HOOK(inode_mkdir, AEGIS_HOOK_INODE_MKDIR, none_passes, concerns_second, check_name);
+HOOK(inode_mknod, AEGIS_HOOK_INODE_MKNOD, none_passes, concerns_second, check_name);
+HOOK(inode_symlink, AEGIS_HOOK_INODE_SYMLINK, none_passes, concerns_second, check_name);
 
 /* (dentry, directory, new dentry) */
 static __always_inline int check_link(u64 *ctx, u32 hook)
@@ -176,17 +157,12 @@ static __always_inline int check_link(u64 *ctx, u32 hook)
 	       check_entry(hook, to);
 }
 
-static __always_inline int passes_link(u64 *ctx)
-{
-	return passes((void *)ctx[0]) && passes((void *)ctx[2]);
-}
-
 static __always_inline int concerns_link(u64 head, u64 *ctx)
 {
-	return concerns(head, (void *)ctx[0]) || concerns(head, (void *)ctx[2]);
+	return concerns(number_at(&ctx[0])) || concerns(number_at(&ctx[2]));
 }
 
-HOOK(inode_link, AEGIS_HOOK_INODE_LINK, link, check_link);
+HOOK(inode_link, AEGIS_HOOK_INODE_LINK, none_passes, concerns_link, check_link);
 
 /* (directory, dentry, new directory, new dentry); the function around the hook is also given flags, and calls the hook
  * once more, the other way round, to exchange. */
@@ -200,16 +176,11 @@ static __always_inline int check_rename(u64 *ctx, u32 hook)
 	return backed_up && ctx[4] & RENAME_EXCHANGE && check_leaving(hook, to, from);
 }
 
-static __always_inline int passes_rename(u64 *ctx)
-{
-	return passes((void *)ctx[1]) && passes((void *)ctx[3]);
-}
-
 static __always_inline int concerns_rename(u64 head, u64 *ctx)
 {
-	return concerns(head, (void *)ctx[1]) || concerns(head, (void *)ctx[3]);
+	return concerns(number_at(&ctx[1])) || concerns(number_at(&ctx[3]));
 }
 
-HOOK(inode_rename, AEGIS_HOOK_INODE_RENAME, rename, check_rename);
+HOOK(inode_rename, AEGIS_HOOK_INODE_RENAME, none_passes, concerns_rename, check_rename);
 
 #endif

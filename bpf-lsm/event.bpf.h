@@ -150,7 +150,7 @@ static __always_inline void liken(struct aegis_likeness *like, const struct deci
 	struct dentry *dentry = (void *)why->dentry;
 	u64 uid_gid = bpf_get_current_uid_gid();
 
-	like->generation = identify_other(&like->inode, (void *)why->inode);
+	like->generation = identify(&like->inode, (void *)why->inode);
 	like->policy_generation =
 		op_asked(why->asked) & AEGIS_OP_GUARD ? 0 : control.slots[slot_asked(why->asked)].generation;
 	like->cgroup = bpf_get_current_cgroup_id();

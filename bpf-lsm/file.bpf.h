@@ -31,82 +31,40 @@ static __always_inline void tell(u64 answer, u32 hook)
 	control.question.answered = hook;
 }
 
-/* What the rules say about an inode at hand, whose address lies `at`: as said_of(), and but for merged files of overlayfs
- * without a call. */
-static __always_inline u64 said_here(u32 slot, const struct aegis_inode *id, struct inode *inode, u32 generation,
-				     const void *at)
+/* The decision about a file. Returns non-zero to refuse. */
+static __always_inline int check_file(u64 address, u32 op, u32 hook)
 {
-	void *set = bpf_map_lookup_elem(&objects, &slot);
-	struct aegis_object *object;
-
-	if (!set)
-		return 0;
-	object = find(set, id, inode, generation);
-	if (!object && inode->i_sb->s_magic == OVERLAYFS_SUPER_MAGIC)
-		return said_of(slot, number_at(at));
-	return answer_of(object);
-}
-
-/*
- * Whether a rule on a name could be about this file: its directory is one in which names are denied, or it is not clear
- * which directory that is. Asked of every open, so without a helper but the lookup; match() finds out the rest.
- */
-static __always_inline int may_have_name(u32 slot, struct file *file, struct aegis_inode *id)
-{
-	struct dentry *dentry = file->f_path.dentry;
-	struct dentry *parent = dentry->d_parent;
-	void *set = bpf_map_lookup_elem(&objects, &slot);
-	struct aegis_object *object;
-
-	if (parent == dentry || dentry->d_inode != file->f_inode)
-		return 1;
-	identify(id, parent->d_inode);
-	object = set ? bpf_map_lookup_elem(set, id) : NULL;
-	return object && object->flags & AEGIS_OBJECT_NAMES;
-}
-
-/*
- * The decision about a file. Returns non-zero to refuse. `address` is that of `file`: most files are told by the fields
- * that the verifier lets a program read without a helper, and only for the others is the number needed.
- */
-static __always_inline int check_file(struct file *file, u64 address, u32 op, u32 hook)
-{
-	struct inode *inode = file->f_inode;
-	const void *at = __builtin_preserve_access_index(&file->f_inode);
+	struct file *file = (void *)address;
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
 	struct aegis_inode id = {};
-	u32 generation = identify(&id, inode), slot, features;
-	u64 said, asked;
+	u64 asked;
+	u32 slot;
 
+	identify(&id, inode);
 	if (is_canary(&id, hook))
 		return 1;
 	if (is_asked(&id, hook)) {
 		slot = control.question.slot % AEGIS_SLOTS;
 		asked = question(slot, control.question.op, hook);
-		tell(match_file(asked, said_here(slot, &id, inode, generation, at), address), hook);
+		tell(match_file(asked, said_of(slot, (u64)inode), address), hook);
 		return 1;
 	}
 	if (nothing_denied(&slot, op))
 		return 0;
-	/* Before `slot` lies in memory as the key of lookups: from there the verifier would not know its bounds. */
-	features = control.slots[slot].features;
 	asked = question(slot, op, hook);
-	said = said_here(slot, &id, inode, generation, at);
-	if (!said && !(features & (AEGIS_FEATURE_TREES | AEGIS_FEATURE_SCOPE)) &&
-	    !(features & AEGIS_FEATURE_NAMES && may_have_name(slot, file, &id)))
-		return 0;
-	return conclude_file(asked, match_file(asked, said, address), address, hook);
+	return conclude_file(asked, match_file(asked, said_of(slot, (u64)inode), address), address, hook);
 }
 
-static __always_inline int passes_file(u64 *ctx)
+static __always_inline int opened_passes(u64 *ctx)
 {
 	struct file *file = (void *)ctx[0];
 
 	return may_pass(file->f_inode);
 }
 
-static __always_inline int concerns_file(u64 head, u64 *ctx)
+static __always_inline int concerns_opened(u64 head, u64 *ctx)
 {
-	return may_concern_file(head, (void *)ctx[0]);
+	return may_concern_opened(head, (void *)ctx[0]);
 }
 
 static __always_inline u32 mode_op(struct file *file)
@@ -126,10 +84,15 @@ static __always_inline int check_open(u64 *ctx, u32 hook)
 	struct file *file = (void *)ctx[0];
 
 	/* The open that execve(2) makes: not a read by the caller. */
-	return check_file(file, number_at(ctx), file->f_flags & FMODE_EXEC ? AEGIS_OP_EXEC : mode_op(file), hook);
+	return check_file(number_at(ctx), file->f_flags & FMODE_EXEC ? AEGIS_OP_EXEC : mode_op(file), hook);
 }
 
-HOOK(file_open, AEGIS_HOOK_FILE_OPEN, file, check_open);
+HOOK(file_open, AEGIS_HOOK_FILE_OPEN, opened_passes, concerns_opened, check_open);
+
+static __always_inline int concerns_received(u64 head, u64 *ctx)
+{
+	return may_concern_file(number_at(ctx));
+}
 
 static __always_inline int check_receive(u64 *ctx, u32 hook)
 {
@@ -137,10 +100,10 @@ static __always_inline int check_receive(u64 *ctx, u32 hook)
 
 	if (file->f_mode & FMODE_PATH)
 		return 0;
-	return check_file(file, number_at(ctx), mode_op(file), hook);
+	return check_file(number_at(ctx), mode_op(file), hook);
 }
 
-HOOK(file_receive, AEGIS_HOOK_FILE_RECEIVE, file, check_receive);
+HOOK(file_receive, AEGIS_HOOK_FILE_RECEIVE, none_passes, concerns_received, check_receive);
 
 /* A process with this personality gets every readable mapping executable. */
 static __always_inline u32 mapping_op(u64 prot)
@@ -158,7 +121,7 @@ static __always_inline int is_of_interest(u32 op, u32 hook)
 }
 
 /* What is not backed by a file is nobody's. */
-static __always_inline int passes_mapped(u64 *ctx)
+static __always_inline int mapped_passes(u64 *ctx)
 {
 	struct file *file = (void *)ctx[0];
 
@@ -169,7 +132,7 @@ static __always_inline int concerns_mapped(u64 head, u64 *ctx)
 {
 	struct file *file = (void *)ctx[0];
 
-	return file && may_concern_file(head, file);
+	return file && may_concern_opened(head, file);
 }
 
 /* The second argument is what was asked for in both tiers; the third is something else in each. */
@@ -181,40 +144,36 @@ static __always_inline int check_mmap(u64 *ctx, u32 hook)
 	if (!file)
 		return 0;
 	op = mapping_op(ctx[1]);
-	return is_of_interest(op, hook) && check_file(file, number_at(ctx), op, hook);
+	return is_of_interest(op, hook) && check_file(number_at(ctx), op, hook);
 }
 
-HOOK(mmap_file, AEGIS_HOOK_MMAP_FILE, mapped, check_mmap);
+HOOK(mmap_file, AEGIS_HOOK_MMAP_FILE, mapped_passes, concerns_mapped, check_mmap);
 
-static __always_inline int passes_area(u64 *ctx)
+static __always_inline u64 file_of_area(u64 *ctx)
 {
-	struct vm_area_struct *vma = (void *)ctx[0];
-	struct file *file = vma->vm_file;
+	struct vm_area_struct *vma = (void *)number_at(ctx);
 
-	return !file || may_pass(file->f_inode);
+	return (u64)BPF_CORE_READ(vma, vm_file);
 }
 
 static __always_inline int concerns_area(u64 head, u64 *ctx)
 {
-	struct vm_area_struct *vma = (void *)ctx[0];
-	struct file *file = vma->vm_file;
+	u64 file;
 
-	return file && may_concern_file(head, file);
+	if (!mapping_op(ctx[1]) && !control.prover_hook)
+		return 0;
+	file = file_of_area(ctx);
+	return file && may_concern_file(file);
 }
 
 static __always_inline int check_mprotect(u64 *ctx, u32 hook)
 {
-	struct vm_area_struct *vma = (void *)ctx[0];
-	struct file *file = vma->vm_file;
-	u32 op;
+	u32 op = mapping_op(ctx[1]);
 
-	if (!file)
-		return 0;
-	op = mapping_op(ctx[1]);
-	return is_of_interest(op, hook) && check_file(file, (u64)BPF_CORE_READ(vma, vm_file), op, hook);
+	return is_of_interest(op, hook) && check_file(file_of_area(ctx), op, hook);
 }
 
-HOOK(file_mprotect, AEGIS_HOOK_FILE_MPROTECT, area, check_mprotect);
+HOOK(file_mprotect, AEGIS_HOOK_FILE_MPROTECT, none_passes, concerns_area, check_mprotect);
 
 /* What a request does to the file. A new version number is a new generation: the file would be another one to a rule. */
 static __always_inline u32 ioctl_op(u32 request)
@@ -235,14 +194,24 @@ static __always_inline u32 ioctl_op(u32 request)
 	}
 }
 
+static __always_inline int ioctl_passes(u64 *ctx)
+{
+	return !ioctl_op(ctx[1]) && !control.prover_hook;
+}
+
+static __always_inline int concerns_ioctl(u64 head, u64 *ctx)
+{
+	return may_concern_file(number_at(ctx));
+}
+
 static __always_inline int check_ioctl(u64 *ctx, u32 hook)
 {
 	u32 op = ioctl_op(ctx[1]);
 
-	return is_of_interest(op, hook) && check_file((void *)ctx[0], number_at(ctx), op, hook);
+	return is_of_interest(op, hook) && check_file(number_at(ctx), op, hook);
 }
 
-HOOK(file_ioctl, AEGIS_HOOK_FILE_IOCTL, file, check_ioctl);
+HOOK(file_ioctl, AEGIS_HOOK_FILE_IOCTL, ioctl_passes, concerns_ioctl, check_ioctl);
 
 /* MAY_EXEC, MAY_WRITE, MAY_READ of include/linux/fs.h; on a directory, executing is passing through. */
 static __always_inline u32 permission_op(u32 mask)
@@ -250,40 +219,42 @@ static __always_inline u32 permission_op(u32 mask)
 	return (mask & 1 ? AEGIS_OP_EXEC : 0) | (mask & 2 ? AEGIS_OP_WRITE : 0) | (mask & 4 ? AEGIS_OP_READ : 0);
 }
 
-static __always_inline int passes_inode(u64 *ctx)
+static __always_inline int inode_passes(u64 *ctx)
 {
 	return may_pass((void *)ctx[0]);
 }
 
 static __always_inline int concerns_inode(u64 head, u64 *ctx)
 {
-	return may_concern_inode(head, (void *)ctx[0]);
+	struct inode *inode = (void *)number_at(ctx);
+
+	return may_concern_inode((u64)BPF_CORE_READ(inode, i_sb), (u64)inode);
 }
 
 /* No dentry is told here: what is denied by name or tree alone is left to the open. */
 static __always_inline int check_permission(u64 *ctx, u32 hook)
 {
-	struct inode *inode = (void *)ctx[0];
+	struct inode *inode = (void *)number_at(ctx);
 	u32 op = permission_op(ctx[1]), slot;
 	struct aegis_inode id = {};
-	u32 generation = identify(&id, inode);
 	struct dentry *dentry;
 	u64 said;
 
+	identify(&id, inode);
 	if (is_canary(&id, hook))
 		return 1;
 	if (nothing_denied(&slot, op))
 		return 0;
-	said = said_here(slot, &id, inode, generation, ctx);
+	said = said_of(slot, (u64)inode);
 	if (flags_of(said) & AEGIS_OBJECT_FLOOR)
 		op &= AEGIS_OP_WRITE;
 	if (!(ops_of(said) & op))
 		return 0;
 	dentry = dentry_of_inode(inode);
-	return conclude(question(slot, op, hook), denied_here(slot, said), number_at(ctx), (u64)dentry,
+	return conclude(question(slot, op, hook), denied_here(slot, said), (u64)inode, (u64)dentry,
 			(u64)mount_of(dentry));
 }
 
-HOOK(inode_permission, AEGIS_HOOK_INODE_PERMISSION, inode, check_permission);
+HOOK(inode_permission, AEGIS_HOOK_INODE_PERMISSION, inode_passes, concerns_inode, check_permission);
 
 #endif

@@ -7,8 +7,10 @@
  * long way, a bit too few would be a hole: so whoever changes the policy adds the bits of the new one before it is in
  * force, and takes those of the old one away after.
  *
- *   may_pass()       the short way: one bit, in no more registers than an empty program has; no helper, no call
- *   may_concern_*()  the rest of it: all three bits, and those of the directories where the policy has rules by place
+ * Two forms of it. Opens and mappings are asked about most: theirs reads fields by their types, without a helper, a
+ * lookup or a call. But for each pointer that is read from what a hook was called with, the verifier goes through all
+ * types of the kernel three times (btf_find_by_name_kind() in check_ptr_to_btf_access(), seen on v6.12): two million
+ * instructions each time. So the other hooks take numbers, as everything behind the filter does.
  *
  * A merged inode of overlayfs stands for others and always takes the long way (identity.bpf.h).
  */
@@ -23,10 +25,9 @@ struct aegis_filter filter SEC(".bss.filter");
 /* 2^64 divided by the golden ratio: multiplied with it, numbers that follow each other end up far apart. */
 #define SPREAD 0x9e3779b97f4a7c15ULL
 
-static __always_inline u64 spread_again(u64 hash)
-{
-	return (hash ^ hash >> 32) * SPREAD;
-}
+/* Directories that are put to the filter on the way up; what lies deeper takes the long way. Each costs the verifier a
+ * turn. */
+#define SHORT_WAY 16
 
 static __always_inline u64 filter_head(void)
 {
@@ -41,6 +42,11 @@ static __always_inline u32 filter_flags(u64 head)
 static __always_inline int has_bit(u64 head, u64 hash)
 {
 	return filter.words[hash >> AEGIS_FILTER_SHIFT & head] >> (hash & 63) & 1;
+}
+
+static __always_inline u64 spread_again(u64 hash)
+{
+	return (hash ^ hash >> 32) * SPREAD;
 }
 
 /* The other bits are of the device, too. */
@@ -66,102 +72,111 @@ static __always_inline int may_pass(struct inode *inode)
 	       inode->i_sb->s_magic != OVERLAYFS_SUPER_MAGIC;
 }
 
-/* Directories that are put to the filter on the way up a file system, and as many on the way on; what lies deeper takes
- * the long way. Each costs the verifier a turn. */
-#define SHORT_WAY 16
-
-/* From the root of a file system on: what is mounted below a tree is in it. Nothing here has a type, so all is read. */
-GLOBAL u32 may_be_mounted_below(u64 root, u64 mount)
+/* What is looked at whatever inode it is. */
+static __always_inline int is_of_interest_to(u64 head, u64 magic)
 {
-	u64 head = filter_head(), dentry_address = root;
+	if (magic == OVERLAYFS_SUPER_MAGIC || filter_flags(head) & (AEGIS_FILTER_PROVING | AEGIS_FILTER_ASKING))
+		return 1;
+	return filter_flags(head) & AEGIS_FILTER_SCOPE && magic == CGROUP2_SUPER_MAGIC;
+}
+
+/* Whether a rule by place can begin at a directory. */
+GLOBAL u32 may_begin_at(u64 dentry_address)
+{
+	struct dentry *dentry = (void *)dentry_address;
+
+	return has_bit(filter_head(), BPF_CORE_READ(dentry, d_inode, i_ino) * SPREAD) ||
+	       BPF_CORE_READ(dentry, d_sb, s_magic) == OVERLAYFS_SUPER_MAGIC;
+}
+
+/*
+ * Whether a rule by place can be about what is at a dentry: on a name in its directory, or on a tree further up, across
+ * mounts.
+ */
+GLOBAL u32 may_be_placed(u64 dentry, u64 mount)
+{
+	u32 trees = filter_flags(filter_head()) & AEGIS_FILTER_TREES;
 
 	for (int step = 0; step < SHORT_WAY; step++) {
-		struct dentry *dentry = (void *)dentry_address;
-		u64 above = dentry_above(dentry_address, mount, 0);
+		u64 above = dentry_above(dentry, mount, 0);
 
 		if (!above)
-			return is_unplaced(dentry);
-		mount = mount_above(dentry_address, mount, 0);
-		dentry = (void *)above;
-		if (BPF_CORE_READ(dentry, d_sb, s_magic) == OVERLAYFS_SUPER_MAGIC ||
-		    has_bit(head, BPF_CORE_READ(dentry, d_inode, i_ino) * SPREAD))
+			return is_unplaced((void *)dentry);
+		if (may_begin_at(above))
 			return 1;
-		dentry_address = above;
+		if (!trees)
+			return 0;
+		mount = mount_above(dentry, mount, 0);
+		dentry = above;
 	}
 	return 1;
 }
 
-/* Whether a tree can be above a directory. */
-static __always_inline int may_be_below(u64 head, struct dentry *directory, struct super_block *sb, struct file *file)
+/* Whether anything can be about an inode of a file system, wherever it is. */
+GLOBAL u32 may_concern_inode(u64 sb_address, u64 inode_address)
 {
-	for (int step = 0; step < SHORT_WAY; step++) {
-		struct dentry *above = directory->d_parent;
-		u64 root;
+	struct super_block *sb = (void *)sb_address;
+	struct inode *inode = (void *)inode_address;
+	u64 head = filter_head(), ino;
 
-		if (above == directory) {
-			root = number_at(__builtin_preserve_access_index(&directory->d_parent));
-			return may_be_mounted_below(root,
-						    file ? number_at(__builtin_preserve_access_index(&file->f_path.mnt)) :
-							   (u64)mount_of((void *)root));
-		}
-		if (has_inode(head, above->d_inode->i_ino, sb))
-			return 1;
-		directory = above;
-	}
-	return 1;
-}
-
-/* Whether a rule by place can be about what is at a dentry. The directories above it are in its own file system. */
-static __always_inline int may_be_placed(u64 head, struct dentry *dentry, struct super_block *sb, struct file *file)
-{
-	struct dentry *directory = dentry->d_parent;
-
-	/* With nothing above it, it may be anywhere. */
-	if (directory == dentry || has_inode(head, directory->d_inode->i_ino, sb))
+	if (is_of_interest_to(head, BPF_CORE_READ(sb, s_magic)))
 		return 1;
-	return filter_flags(head) & AEGIS_FILTER_TREES && may_be_below(head, directory, sb, file);
+	ino = BPF_CORE_READ(inode, i_ino);
+	return inode && has_bit(head, ino * SPREAD) && has_other_bits(ino, BPF_CORE_READ(sb, s_dev));
 }
 
-/* What is not asked of the inode alone. */
-static __always_inline int is_by_the_way(u64 head, struct super_block *sb)
+/* Whether anything can be about what is at a dentry, or would be. */
+GLOBAL u32 may_concern_entry(u64 dentry_address)
 {
-	if (filter_flags(head) & (AEGIS_FILTER_PROVING | AEGIS_FILTER_ASKING))
+	struct dentry *dentry = (void *)dentry_address;
+	u32 flags = filter_flags(filter_head());
+
+	if (may_concern_inode((u64)BPF_CORE_READ(dentry, d_sb), (u64)BPF_CORE_READ(dentry, d_inode)))
 		return 1;
-	return filter_flags(head) & AEGIS_FILTER_SCOPE && sb->s_magic == CGROUP2_SUPER_MAGIC;
+	if (!(flags & (AEGIS_FILTER_NAMES | AEGIS_FILTER_TREES)))
+		return 0;
+	return may_be_placed(dentry_address, flags & AEGIS_FILTER_TREES ? (u64)mount_of(dentry) : 0);
 }
 
-/* Whether anything can be about this inode, wherever it is. */
-static __always_inline int may_concern_inode(u64 head, struct inode *inode)
+/* Whether anything can be about a file. */
+GLOBAL u32 may_concern_file(u64 address)
 {
-	struct super_block *sb = inode->i_sb;
+	struct file *file = (void *)address;
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
 
-	return sb->s_magic == OVERLAYFS_SUPER_MAGIC || has_inode(head, inode->i_ino, sb) || is_by_the_way(head, sb);
+	if (may_concern_inode((u64)BPF_CORE_READ(inode, i_sb), (u64)inode))
+		return 1;
+	if (!(filter_flags(filter_head()) & (AEGIS_FILTER_NAMES | AEGIS_FILTER_TREES)))
+		return 0;
+	/* The path of another: see dentry_of(). */
+	return BPF_CORE_READ(dentry, d_inode) != inode ||
+	       may_be_placed((u64)dentry, (u64)BPF_CORE_READ(file, f_path.mnt));
 }
 
-/* Whether anything can be about this file. */
-static __attribute__((noinline)) int may_concern_file(u64 head, struct file *file)
+/* The same by types, up to the root of the file system: all of the way is in one. */
+static __always_inline int may_concern_opened(u64 head, struct file *file)
 {
+	struct dentry *dentry = file->f_path.dentry, *above;
 	struct inode *inode = file->f_inode;
-	struct dentry *dentry;
+	struct super_block *sb = dentry->d_sb;
 
-	if (may_concern_inode(head, inode))
+	if (dentry->d_inode != inode || is_of_interest_to(head, sb->s_magic) || has_inode(head, inode->i_ino, sb))
 		return 1;
 	if (!(filter_flags(head) & (AEGIS_FILTER_NAMES | AEGIS_FILTER_TREES)))
 		return 0;
-	dentry = file->f_path.dentry;
-	/* The path of another: see dentry_of(). */
-	return dentry->d_inode != inode || may_be_placed(head, dentry, inode->i_sb, file);
-}
-
-/* Whether anything can be about what is at this dentry, or would be. */
-static __attribute__((noinline)) int may_concern_entry(u64 head, struct dentry *dentry)
-{
-	struct super_block *sb = dentry->d_sb;
-	struct inode *inode = dentry->d_inode;
-
-	if (sb->s_magic == OVERLAYFS_SUPER_MAGIC || is_by_the_way(head, sb) || (inode && has_inode(head, inode->i_ino, sb)))
-		return 1;
-	return filter_flags(head) & (AEGIS_FILTER_NAMES | AEGIS_FILTER_TREES) && may_be_placed(head, dentry, sb, NULL);
+	for (int step = 0; step < SHORT_WAY; step++) {
+		above = dentry->d_parent;
+		if (above == dentry)
+			return may_be_placed(number_at(__builtin_preserve_access_index(&dentry->d_parent)),
+					     number_at(__builtin_preserve_access_index(&file->f_path.mnt)));
+		if (has_inode(head, above->d_inode->i_ino, sb))
+			return 1;
+		if (!(filter_flags(head) & AEGIS_FILTER_TREES))
+			return 0;
+		dentry = above;
+	}
+	return 1;
 }
 
 #endif

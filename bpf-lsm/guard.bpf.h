@@ -49,7 +49,7 @@ static __always_inline int check_map(u64 *ctx, u32 hook)
 	return is_our_map(id) && !is_agent() && refuse(hook, id, 0, 0, 0);
 }
 
-HOOK(bpf_map, AEGIS_HOOK_BPF_MAP, other, check_map);
+HOOK(bpf_map, AEGIS_HOOK_BPF_MAP, none_passes, all_concern, check_map);
 
 static __always_inline int check_prog(u64 *ctx, u32 hook)
 {
@@ -64,7 +64,7 @@ static __always_inline int check_prog(u64 *ctx, u32 hook)
 	return is_our_program(id) && !is_agent() && refuse(hook, id, 0, 0, 0);
 }
 
-HOOK(bpf_prog, AEGIS_HOOK_BPF_PROG, other, check_prog);
+HOOK(bpf_prog, AEGIS_HOOK_BPF_PROG, none_passes, all_concern, check_prog);
 
 static __always_inline struct mount *mount_behind(u64 vfsmount)
 {
@@ -157,7 +157,7 @@ static __always_inline int check_mounted(u64 *ctx, u32 hook)
 	return is_on_the_way(dentry, mount) && refuse_at(hook, dentry, mount);
 }
 
-HOOK(sb_mount, AEGIS_HOOK_SB_MOUNT, other, check_mounted);
+HOOK(sb_mount, AEGIS_HOOK_SB_MOUNT, none_passes, all_concern, check_mounted);
 
 /* (from, to) */
 static __always_inline int check_moved(u64 *ctx, u32 hook)
@@ -175,7 +175,7 @@ static __always_inline int check_moved(u64 *ctx, u32 hook)
 	       refuse_at(hook, dentry, mount);
 }
 
-HOOK(move_mount, AEGIS_HOOK_MOVE_MOUNT, other, check_moved);
+HOOK(move_mount, AEGIS_HOOK_MOVE_MOUNT, none_passes, all_concern, check_moved);
 
 /* (mount, flags) */
 static __always_inline int check_unmounted(u64 *ctx, u32 hook)
@@ -188,7 +188,7 @@ static __always_inline int check_unmounted(u64 *ctx, u32 hook)
 	return is_armed() && carries_pins(mount) && refuse_at(hook, (u64)BPF_CORE_READ(asked, mnt_root), mount);
 }
 
-HOOK(sb_umount, AEGIS_HOOK_SB_UMOUNT, other, check_unmounted);
+HOOK(sb_umount, AEGIS_HOOK_SB_UMOUNT, none_passes, all_concern, check_unmounted);
 
 /* Something about a process of ours: the event shows its executable, and the process by its number. */
 static __always_inline int refuse_about(u32 hook, u64 address)
@@ -212,7 +212,7 @@ static __always_inline int check_traced(u64 *ctx, u32 hook)
 	return executes_enrolled(task) && !is_agent() && refuse_about(hook, task);
 }
 
-HOOK(ptrace_access_check, AEGIS_HOOK_PTRACE_ACCESS_CHECK, other, check_traced);
+HOOK(ptrace_access_check, AEGIS_HOOK_PTRACE_ACCESS_CHECK, none_passes, all_concern, check_traced);
 
 /* (process, what is known of the signal, signal, credentials); signal 0 only asks whether there is such a process. */
 static __always_inline int check_signal(u64 *ctx, u32 hook)
@@ -231,7 +231,7 @@ static __always_inline int check_signal(u64 *ctx, u32 hook)
 	return !is_init() && executes_enrolled(address) && !is_agent() && refuse_about(hook, address);
 }
 
-HOOK(task_kill, AEGIS_HOOK_TASK_KILL, other, check_signal);
+HOOK(task_kill, AEGIS_HOOK_TASK_KILL, none_passes, all_concern, check_signal);
 
 /* (option, argument, …) */
 static __always_inline int check_prctl(u64 *ctx, u32 hook)
@@ -247,25 +247,24 @@ static __always_inline int check_prctl(u64 *ctx, u32 hook)
 	return refuse_about(hook, bpf_get_current_task());
 }
 
-HOOK(task_prctl, AEGIS_HOOK_TASK_PRCTL, other, check_prctl);
+HOOK(task_prctl, AEGIS_HOOK_TASK_PRCTL, none_passes, all_concern, check_prctl);
 
 static __always_inline int check_guarded_open(u64 *ctx, u32 hook)
 {
-	struct file *file = (void *)ctx[0];
+	struct file *file = (void *)number_at(&ctx[0]);
 	struct aegis_inode id = {};
-	u32 generation = identify(&id, file->f_inode);
+	u32 generation = identify(&id, BPF_CORE_READ(file, f_inode));
 
 	if (is_canary(&id, hook))
 		return 1;
 	if (!is_armed() || !is_enrolled(&id, generation))
 		return 0;
-	if (!(file->f_flags & FMODE_EXEC ? is_traced() : file->f_mode & FMODE_WRITE))
+	if (!(BPF_CORE_READ(file, f_flags) & FMODE_EXEC ? is_traced() : BPF_CORE_READ(file, f_mode) & FMODE_WRITE))
 		return 0;
-	file = (void *)number_at(&ctx[0]);
 	return refuse(hook, 0, (u64)BPF_CORE_READ(file, f_inode), (u64)BPF_CORE_READ(file, f_path.dentry),
 		      (u64)BPF_CORE_READ(file, f_path.mnt));
 }
 
-HOOK_PROGRAMS(file_open, guard_open, AEGIS_HOOK_GUARD_OPEN, other, check_guarded_open);
+HOOK_PROGRAMS(file_open, guard_open, AEGIS_HOOK_GUARD_OPEN, none_passes, all_concern, check_guarded_open);
 
 #endif

@@ -82,21 +82,8 @@ static __always_inline u32 identify_merged(struct aegis_inode *id, u32 dev, stru
 	return BPF_CORE_READ(lies, i_generation);
 }
 
-/* For an inode that a hook was called with; returns its generation. */
+/* Returns the generation. */
 static __always_inline u32 identify(struct aegis_inode *id, struct inode *inode)
-{
-	u64 magic = inode->i_sb->s_magic;
-	u32 dev = inode->i_sb->s_dev;
-
-	id->ino = inode->i_ino;
-	if (magic == OVERLAYFS_SUPER_MAGIC && inode->i_private)
-		return identify_merged(id, dev, inode->i_private);
-	set_place(id, dev, magic == BTRFS_SUPER_MAGIC ? btrfs_subvolume(inode) : 0);
-	return inode->i_generation;
-}
-
-/* For one that was come by on the way. */
-static __always_inline u32 identify_other(struct aegis_inode *id, struct inode *inode)
 {
 	struct super_block *sb = BPF_CORE_READ(inode, i_sb);
 	u64 magic = BPF_CORE_READ(sb, s_magic);

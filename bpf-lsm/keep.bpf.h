@@ -37,7 +37,7 @@ GLOBAL u32 executes_enrolled(u64 address)
 	/* A kernel thread has none. */
 	if (!inode)
 		return 0;
-	generation = identify_other(&id, inode);
+	generation = identify(&id, inode);
 	return is_enrolled(&id, generation);
 }
 
@@ -87,7 +87,7 @@ GLOBAL u32 check_binary(u64 hook, u64 address)
 	struct dentry *dentry = (void *)address;
 	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
 	struct aegis_inode id = {};
-	u32 generation = identify_other(&id, inode);
+	u32 generation = identify(&id, inode);
 
 	if (!is_enrolled(&id, generation))
 		return 0;

@@ -46,7 +46,7 @@ int enrol(u64 *ctx)
 	enrolled.tid = bpf_get_current_pid_tgid();
 	enrolled.dentry = (u64)BPF_CORE_READ(file, f_path.dentry);
 	enrolled.mount = (u64)BPF_CORE_READ(file, f_path.mnt);
-	enrolled.generation = identify_other(&enrolled.inode, BPF_CORE_READ(file, f_path.dentry, d_inode));
+	enrolled.generation = identify(&enrolled.inode, BPF_CORE_READ(file, f_path.dentry, d_inode));
 	__sync_fetch_and_add(&enrolled.ended, 1);
 	return 1;
 }

@@ -94,7 +94,7 @@ static __always_inline u32 mode_asked(u64 question)
 static __always_inline struct aegis_object *find_inode(void *set, struct inode *inode)
 {
 	struct aegis_inode id = {};
-	u32 generation = identify_other(&id, inode);
+	u32 generation = identify(&id, inode);
 
 	return set ? find_exact(set, &id, generation) : NULL;
 }
@@ -131,7 +131,7 @@ GLOBAL u64 said_of(u64 slot, u64 inode_address)
 
 	if (!inode || !set)
 		return 0;
-	generation = identify_other(&id, inode);
+	generation = identify(&id, inode);
 	object = find(set, &id, inode, generation);
 	return answer_of(object ?: find_in_layer(set, inode));
 }
@@ -183,7 +183,7 @@ GLOBAL u64 find_name(u64 slot, u64 dentry_address)
 	if (!object || !(object->flags & AEGIS_OBJECT_NAMES))
 		return 0;
 	set = bpf_map_lookup_elem(&names, &slot_key);
-	identify_other(&key.directory, directory);
+	identify(&key.directory, directory);
 	if (!set || bpf_probe_read_kernel_str(key.name, sizeof(key.name), BPF_CORE_READ(dentry, d_name.name)) <= 0)
 		return 0;
 	return answer_of(bpf_map_lookup_elem(set, &key));
@@ -197,7 +197,7 @@ GLOBAL u64 tree_at(u64 asked, u64 dentry_address, u64 below_address)
 	u32 slot = slot_asked(asked), op = op_asked(asked);
 	void *set = bpf_map_lookup_elem(&trees, &slot);
 	struct aegis_name key = {};
-	u32 generation = identify_other(&key.directory, directory);
+	u32 generation = identify(&key.directory, directory);
 	struct aegis_object *object = set ? bpf_map_lookup_elem(set, &key.directory) : NULL;
 
 	if (!object || object->generation != generation)
@@ -231,6 +231,9 @@ GLOBAL u64 dentry_above(u64 dentry_address, u64 mount_address, u64 as_mounted)
 		return (u64)parent;
 	/* The top of the mount tree, or of a file system that is not mounted anywhere (pipefs, memfd). */
 	if (!mount_address || BPF_CORE_READ(mount, mnt_parent) == mount || dentry != root)
+		return 0;
+	/* No root, so it is not where its file system is mounted. */
+	if (!as_mounted && is_unplaced(dentry))
 		return 0;
 	return (u64)BPF_CORE_READ(mount, mnt_mountpoint);
 }

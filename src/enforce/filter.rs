@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_filter_is_as_large_as_its_policy() {
         let of = |count| Filter::new(count, std::iter::empty(), 0).words.len();
-        assert_eq!([of(0), of(16), of(17), of(1_000)], [8, 8, 16, 512]);
+        assert_eq!([of(0), of(16), of(18), of(1_000)], [8, 8, 16, 512]);
         assert_eq!(of(1_000_000), MOST_WORDS);
         assert_eq!(of(100_000_000), MOST_WORDS);
     }

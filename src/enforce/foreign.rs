@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Maps beside those of the rule sets that later runs share.
-const SHARED: [&str; 5] = ["control", "counters", "enrolled", "events", LEDGER];
+const SHARED: [&str; 6] = ["control", "counters", "enrolled", "events", "filter", LEDGER];
 
 /// Directories that another version could have made: named by a number alone.
 pub(super) fn other_versions(root: &Path, ours: &Path) -> Result<Vec<PathBuf>, EnforceError> {

@@ -3,9 +3,10 @@
  * Whether any rule in force can be about what a hook is asked about. Almost nothing is named by a rule, and what is not
  * leaves here.
  *
- * The filter holds three bits for each inode that a rule names (a Bloom filter). A bit too many costs a decision the
- * long way, a bit too few would be a hole: so whoever changes the policy adds the bits of the new one before it is in
- * force, and takes those of the old one away after.
+ * The filter is a Bloom filter: a few bits for each inode that a rule names, for each directory with rules by place, for
+ * each tree and each name in a directory (src/enforce/filter.rs). A bit too many costs a decision the long way, a bit
+ * too few would be a hole: so whoever changes the policy adds the bits of the new one before it is in force, and takes
+ * those of the old one away after.
  *
  * Two forms of it. Opens and mappings are asked about most: theirs reads fields by their types, without a helper, a
  * lookup or a call. But for each pointer that is read from what a hook was called with, the verifier goes through all
@@ -49,18 +50,40 @@ static __always_inline u64 spread_again(u64 hash)
 	return (hash ^ hash >> 32) * SPREAD;
 }
 
+/* What the bits are of, so that one thing is not taken for the other. */
+#define AS_INODE 0ULL
+#define AS_TREE	 (1ULL << 32)
+#define AS_NAME	 (2ULL << 32)
+/* A directory that something may begin at: has a bit of its own. */
+#define AS_DIRECTORY 0xd1b54a32d192ed03ULL
+
+static __always_inline int has_both(u64 head, u64 hash)
+{
+	return has_bit(head, hash) && has_bit(head, spread_again(hash));
+}
+
 /* The other bits are of the device, too. */
 GLOBAL u32 has_other_bits(u64 ino, u64 dev)
 {
-	u64 head = filter_head(), hash = spread_again(ino * SPREAD ^ (u32)dev);
-
-	return has_bit(head, hash) && has_bit(head, spread_again(hash));
+	return has_both(filter_head(), spread_again(ino * SPREAD ^ (u32)dev ^ AS_INODE));
 }
 
 /* The first bit is of the number alone, so that the device is read for few. */
 static __always_inline int has_inode(u64 head, u64 ino, struct super_block *sb)
 {
 	return has_bit(head, ino * SPREAD) && has_other_bits(ino, sb->s_dev);
+}
+
+/* Whether something begins at a directory on the way to what is called `name` in it: it is a tree, or has that name. */
+GLOBAL u32 may_begin_at(u64 ino, u64 dev, u64 name_address)
+{
+	u64 head = filter_head(), place = ino * SPREAD ^ (u32)dev, name[2] = {}, hash;
+
+	if (has_both(head, spread_again(place ^ AS_TREE)))
+		return 1;
+	bpf_probe_read_kernel_str(name, sizeof(name), (void *)name_address);
+	hash = spread_again(spread_again(place ^ AS_NAME) ^ name[0]);
+	return has_both(head, spread_again(hash ^ name[1]));
 }
 
 /* Nothing can be about an inode, and nothing is asked but what it is. */
@@ -80,13 +103,16 @@ static __always_inline int is_of_interest_to(u64 head, u64 magic)
 	return filter_flags(head) & AEGIS_FILTER_SCOPE && magic == CGROUP2_SUPER_MAGIC;
 }
 
-/* Whether a rule by place can begin at a directory. */
-GLOBAL u32 may_begin_at(u64 dentry_address)
+/* Whether a rule by place that begins at a directory can be about what is below it. */
+GLOBAL u32 may_lead_to(u64 directory_address, u64 below_address)
 {
-	struct dentry *dentry = (void *)dentry_address;
+	struct dentry *directory = (void *)directory_address, *below = (void *)below_address;
+	u64 ino = BPF_CORE_READ(directory, d_inode, i_ino);
 
-	return has_bit(filter_head(), BPF_CORE_READ(dentry, d_inode, i_ino) * SPREAD) ||
-	       BPF_CORE_READ(dentry, d_sb, s_magic) == OVERLAYFS_SUPER_MAGIC;
+	if (BPF_CORE_READ(directory, d_sb, s_magic) == OVERLAYFS_SUPER_MAGIC)
+		return 1;
+	return has_bit(filter_head(), ino * SPREAD + AS_DIRECTORY) &&
+	       may_begin_at(ino, BPF_CORE_READ(directory, d_sb, s_dev), (u64)BPF_CORE_READ(below, d_name.name));
 }
 
 /*
@@ -102,7 +128,7 @@ GLOBAL u32 may_be_placed(u64 dentry, u64 mount)
 
 		if (!above)
 			return is_unplaced((void *)dentry);
-		if (may_begin_at(above))
+		if (may_lead_to(above, dentry))
 			return 1;
 		if (!trees)
 			return 0;
@@ -160,6 +186,7 @@ static __always_inline int may_concern_opened(u64 head, struct file *file)
 	struct dentry *dentry = file->f_path.dentry, *above;
 	struct inode *inode = file->f_inode;
 	struct super_block *sb = dentry->d_sb;
+	u64 ino;
 
 	if (dentry->d_inode != inode || is_of_interest_to(head, sb->s_magic) || has_inode(head, inode->i_ino, sb))
 		return 1;
@@ -170,7 +197,8 @@ static __always_inline int may_concern_opened(u64 head, struct file *file)
 		if (above == dentry)
 			return may_be_placed(number_at(__builtin_preserve_access_index(&dentry->d_parent)),
 					     number_at(__builtin_preserve_access_index(&file->f_path.mnt)));
-		if (has_inode(head, above->d_inode->i_ino, sb))
+		ino = above->d_inode->i_ino;
+		if (has_bit(head, ino * SPREAD + AS_DIRECTORY) && may_begin_at(ino, sb->s_dev, (u64)dentry->d_name.name))
 			return 1;
 		if (!(filter_flags(head) & AEGIS_FILTER_TREES))
 			return 0;

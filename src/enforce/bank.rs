@@ -231,9 +231,7 @@ impl Bank {
         }
         self.control.abi.store(abi::ABI_VERSION, Release);
         fields.generation.store(policy.generation, Release);
-        let inodes = rules.objects.iter().chain(&rules.trees).map(|(inode, _)| inode);
-        let count = rules.objects.len() + rules.trees.len();
-        let filter = self.filter.as_ref().map(|_| Filter::new(count, inodes, rules.features));
+        let filter = self.filter.as_ref().map(|_| Filter::new(rules));
         Ok(Staged { slot, word: word(policy.generation, slot), filter })
     }
 
@@ -251,25 +249,29 @@ impl Bank {
         if self.filter.is_none() {
             return Ok(None);
         }
-        let mut inodes = Vec::new();
-        for name in ["objects", "trees"] {
-            let read = self.inodes_of(name, slot).map_err(|source| map_error(name, "read", source))?;
-            inodes.extend(read);
-        }
-        let features = self.control.slots.get(slot as usize).map_or(0, |slot| slot.features.load(Acquire));
-        Ok(Some(Filter::new(inodes.len(), inodes.iter(), features)))
+        Ok(Some(Filter::new(&RuleSet {
+            objects: self.get("objects", slot)?,
+            names: self.get("names", slot)?,
+            trees: self.get("trees", slot)?,
+            tree_names: self.get("tree_names", slot)?,
+            features: self.control.slots.get(slot as usize).map_or(0, |slot| slot.features.load(Acquire)),
+            ..RuleSet::default()
+        })))
     }
 
-    fn inodes_of(&self, name: &'static str, slot: u32) -> io::Result<Vec<abi::Inode>> {
-        let mut id = [0; 4];
-        let outer = self.outer(name).map_err(io::Error::other)?;
-        if !bpf::map_lookup(outer, &slot.to_ne_bytes(), &mut id)? {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        let map = bpf::map_by_id(u32::from_ne_bytes(id))?;
-        let room = bpf::map_info(map.as_fd())?.max_entries;
-        let entries: Vec<(abi::Inode, abi::Object)> = content(map.as_fd(), room as usize)?;
-        Ok(entries.into_iter().map(|(inode, _)| inode).collect())
+    /// What a map of a slot holds, in no order.
+    fn get<K: Plain, V: Plain>(&self, name: &'static str, slot: u32) -> Result<Vec<(K, V)>, EnforceError> {
+        let outer = self.outer(name)?;
+        let read = || {
+            let mut id = [0; 4];
+            if !bpf::map_lookup(outer, &slot.to_ne_bytes(), &mut id)? {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            let map = bpf::map_by_id(u32::from_ne_bytes(id))?;
+            let room = bpf::map_info(map.as_fd())?.max_entries;
+            content(map.as_fd(), room as usize)
+        };
+        read().map_err(|source| map_error(name, "read", source))
     }
 
     fn hot(&self) -> Option<Hot<'_>> {

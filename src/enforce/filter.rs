@@ -1,5 +1,5 @@
-//! The filter that every operation is put to first: three bits for each inode that a rule names. Its counterpart in the
-//! programs is `bpf-lsm/filter.bpf.h`.
+//! The filter that every operation is put to first: a few bits for whatever rules name. Its counterpart in the programs is
+//! `bpf-lsm/filter.bpf.h`.
 //!
 //! What it holds may be too much, which costs time, and never too little, which would be a hole: [`Hot::widen`] before a
 //! policy comes into force, [`Hot::narrow`] after.
@@ -9,13 +9,19 @@ use std::sync::atomic::{
     Ordering::{AcqRel, Acquire, Release},
 };
 
-use crate::{abi, sys::map::Mapped};
+use crate::{abi, plan::RuleSet, sys::map::Mapped};
 
 /// 2^64 divided by the golden ratio, as in the programs.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Bits for each inode. An inode that no rule names has all three by chance once in 1,200 times at the most, and one
-/// with the number of a named one on another device once in 110.
+/// What the bits are of, as in the programs.
+const AS_INODE: u64 = 0;
+const AS_TREE: u64 = 1 << 32;
+const AS_NAME: u64 = 2 << 32;
+const AS_DIRECTORY: u64 = 0xd1b5_4a32_d192_ed03;
+
+/// Bits for each thing that rules name. An inode that none names has all three of its by chance once in 1,200 times at the
+/// most, and one with the number of a named one on another device once in 110.
 const BITS: usize = 32;
 
 /// Fewer are not worth the cost of being wrong: one line of the processor's cache.
@@ -31,24 +37,52 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// For inodes and the features (`AEGIS_FEATURE_*`) of a policy.
-    pub(super) fn new<'a>(
-        count: usize,
-        inodes: impl Iterator<Item = &'a abi::Inode>,
-        features: u32,
-    ) -> Self {
+    pub(super) fn new(rules: &RuleSet) -> Self {
+        let count = rules.objects.len() + rules.names.len() + rules.trees.len() + rules.tree_names.len();
         let words = (count * BITS / 64).next_power_of_two().clamp(LEAST_WORDS, MOST_WORDS);
-        let mut filter = Self { words: vec![0; words], flags: flags(features) };
-        inodes.for_each(|inode| filter.add(inode));
+        let mut filter = Self { words: vec![0; words], flags: flags(rules.features) };
+        let directory_alone = |object: &abi::Object| object.ops == 0 && object.flags == abi::OBJECT_NAMES;
+        for (inode, object) in &rules.objects {
+            if !directory_alone(object) {
+                filter.add_inode(inode);
+            }
+            if object.flags & abi::OBJECT_NAMES != 0 {
+                filter.add_directory(inode);
+            }
+        }
+        for (inode, object) in &rules.trees {
+            filter.add_directory(inode);
+            if object.flags & abi::OBJECT_TREE != 0 {
+                // What is opened may be the tree itself.
+                filter.add_inode(inode);
+                filter.add_both(again(place_of(inode) ^ AS_TREE));
+            }
+        }
+        for (name, _) in rules.names.iter().chain(&rules.tree_names) {
+            filter.add_both(of_name(name));
+        }
         filter
     }
 
-    fn add(&mut self, inode: &abi::Inode) {
+    fn add_inode(&mut self, inode: &abi::Inode) {
+        // The first bit is of its number alone, so that the programs read the device of few.
+        self.add(inode.ino.wrapping_mul(SPREAD));
+        self.add_both(again(place_of(inode) ^ AS_INODE));
+    }
+
+    fn add_directory(&mut self, inode: &abi::Inode) {
+        self.add(inode.ino.wrapping_mul(SPREAD).wrapping_add(AS_DIRECTORY));
+    }
+
+    fn add_both(&mut self, hash: u64) {
+        self.add(hash);
+        self.add(again(hash));
+    }
+
+    fn add(&mut self, hash: u64) {
         let mask = self.mask();
-        for hash in hashes(inode) {
-            if let Some(word) = self.words.get_mut(place(hash) & mask) {
-                *word |= 1 << (hash & 63);
-            }
+        if let Some(word) = self.words.get_mut(word_of(hash) & mask) {
+            *word |= 1 << (hash & 63);
         }
     }
 
@@ -62,15 +96,27 @@ impl Filter {
     }
 }
 
-/// The bits of an inode. The first is of its number alone, so that the programs read the device of few.
-fn hashes(inode: &abi::Inode) -> [u64; 3] {
-    let again = |hash: u64| (hash ^ hash >> 32).wrapping_mul(SPREAD);
-    let first = inode.ino.wrapping_mul(SPREAD);
-    let second = again(first ^ u64::from(inode.dev));
-    [first, second, again(second)]
+fn again(hash: u64) -> u64 {
+    (hash ^ hash >> 32).wrapping_mul(SPREAD)
 }
 
-fn place(hash: u64) -> usize {
+fn place_of(inode: &abi::Inode) -> u64 {
+    inode.ino.wrapping_mul(SPREAD) ^ u64::from(inode.dev)
+}
+
+/// Of a name its first 15 bytes, as the programs read them.
+fn of_name(name: &abi::Name) -> u64 {
+    let mut first = [0; 16];
+    for (to, from) in first.iter_mut().zip(&name.name).take(15) {
+        *to = *from;
+    }
+    let (words, _) = first.as_chunks();
+    words.iter().fold(again(place_of(&name.directory) ^ AS_NAME), |hash, word| {
+        again(hash ^ u64::from_ne_bytes(*word))
+    })
+}
+
+fn word_of(hash: u64) -> usize {
     usize::try_from(hash >> abi::FILTER_SHIFT).unwrap_or(0)
 }
 
@@ -165,8 +211,21 @@ mod tests {
         abi::Inode { ino, dev, volume: 0 }
     }
 
+    fn of_inodes(inodes: impl Iterator<Item = abi::Inode>) -> Filter {
+        let object = abi::Object { ops: abi::OP_READ, ..Default::default() };
+        Filter::new(&RuleSet { objects: inodes.map(|inode| (inode, object)).collect(), ..RuleSet::default() })
+    }
+
+    fn has_both(filter: &Filter, hash: u64) -> bool {
+        [hash, again(hash)].iter().all(|hash| has(filter, *hash))
+    }
+
+    fn has(filter: &Filter, hash: u64) -> bool {
+        filter.word(word_of(hash)) >> (hash & 63) & 1 == 1
+    }
+
     fn holds(filter: &Filter, inode: &abi::Inode) -> bool {
-        hashes(inode).iter().all(|hash| filter.word(place(*hash)) >> (hash & 63) & 1 == 1)
+        has(filter, inode.ino.wrapping_mul(SPREAD)) && has_both(filter, again(place_of(inode) ^ AS_INODE))
     }
 
     fn share(filter: &Filter, others: impl Iterator<Item = abi::Inode>) -> f64 {
@@ -182,7 +241,7 @@ mod tests {
     fn holds_every_inode_and_few_others() {
         for count in [1, 10, 1_000, 65_536, 1_000_000] {
             let inodes: Vec<_> = (0..count).map(|ino| inode(1_000 + ino, 0x0080_0001)).collect();
-            let filter = Filter::new(inodes.len(), inodes.iter(), 0);
+            let filter = of_inodes(inodes.iter().copied());
             assert!(inodes.iter().all(|inode| holds(&filter, inode)), "{count}");
             let strangers = (0..100_000).map(|ino| inode(5_000_000 + ino, 0x0080_0001));
             assert!(share(&filter, strangers) <= 0.01, "{count}");
@@ -192,11 +251,41 @@ mod tests {
     }
 
     #[test]
+    fn holds_directories_trees_and_names_apart() {
+        let name = abi::Name { directory: inode(7, 3), ..Default::default() };
+        let names = abi::Object { flags: abi::OBJECT_NAMES, ..Default::default() };
+        let tree = abi::Object { flags: abi::OBJECT_TREE, ops: abi::OP_READ, ..Default::default() };
+        let filter = Filter::new(&RuleSet {
+            objects: vec![(inode(7, 3), names)],
+            names: vec![(name, tree)],
+            trees: vec![(inode(9, 3), tree)],
+            features: abi::FEATURE_NAMES | abi::FEATURE_TREES,
+            ..RuleSet::default()
+        });
+        let directory = |ino: u64| has(&filter, ino.wrapping_mul(SPREAD).wrapping_add(AS_DIRECTORY));
+        assert_eq!([directory(7), directory(9), directory(8)], [true, true, false]);
+        assert_eq!([holds(&filter, &inode(7, 3)), holds(&filter, &inode(9, 3))], [false, true]);
+        assert!(has_both(&filter, again(place_of(&inode(9, 3)) ^ AS_TREE)));
+        assert!(has_both(&filter, of_name(&name)));
+        assert_eq!(filter.flags, abi::FILTER_NAMES | abi::FILTER_TREES);
+    }
+
+    #[test]
+    fn of_a_name_fifteen_bytes_count() {
+        let name = |text: &str| {
+            let mut name = abi::Name { directory: inode(7, 3), ..Default::default() };
+            name.name.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
+            of_name(&name)
+        };
+        assert_eq!(name("123456789012345"), name("1234567890123456"));
+        assert_ne!(name("12345678901234"), name("123456789012345"));
+    }
+
+    #[test]
     fn a_filter_is_as_large_as_its_policy() {
-        let of = |count| Filter::new(count, std::iter::empty(), 0).words.len();
+        let of = |count| of_inodes((0..count).map(|ino| inode(ino, 1))).words.len();
         assert_eq!([of(0), of(16), of(18), of(1_000)], [8, 8, 16, 512]);
-        assert_eq!(of(1_000_000), MOST_WORDS);
-        assert_eq!(of(100_000_000), MOST_WORDS);
+        assert_eq!(of(1_200_000), MOST_WORDS);
     }
 
     proptest::proptest! {
@@ -205,7 +294,7 @@ mod tests {
             inos in proptest::collection::vec(0_u64.., 1..200), wider in 0_u32..6,
         ) {
             let inodes: Vec<_> = inos.iter().map(|ino| inode(*ino, 3)).collect();
-            let filter = Filter::new(inodes.len(), inodes.iter(), 0);
+            let filter = of_inodes(inodes.iter().copied());
             let words = (0..filter.words.len() << wider).map(|at| filter.word(at)).collect();
             let wider = Filter { words, flags: 0 };
             proptest::prop_assert!(inodes.iter().all(|inode| holds(&wider, inode)));

@@ -100,35 +100,4 @@ static __always_inline u32 identify(struct aegis_inode *id, struct inode *inode)
 	return BPF_CORE_READ(inode, i_generation);
 }
 
-static __always_inline struct aegis_object *find_exact(void *set, const struct aegis_inode *id, u32 generation)
-{
-	struct aegis_object *object = bpf_map_lookup_elem(set, id);
-
-	if (!object || (!(object->flags & AEGIS_OBJECT_ANY_GENERATION) && object->generation != generation))
-		return NULL;
-	return object;
-}
-
-/*
- * What a rule set says about an inode. Volume 0 stands for any: for rules on numbers alone, and for the copies of a
- * denied file that snapshots hold.
- */
-static __always_inline struct aegis_object *find(void *set, const struct aegis_inode *id, struct inode *inode,
-						 u32 generation)
-{
-	struct aegis_inode any = { .dev = id->dev };
-	struct aegis_object *object;
-
-	if (!set)
-		return NULL;
-	object = find_exact(set, id, generation);
-	if (object || !id->volume)
-		return object;
-	any.ino = BPF_CORE_READ(inode, i_ino);
-	object = find_exact(set, &any, generation);
-	if (!object || (object->flags & AEGIS_OBJECT_INHERITED && !is_inherited(inode, generation)))
-		return NULL;
-	return object;
-}
-
 #endif

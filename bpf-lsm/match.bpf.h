@@ -89,14 +89,34 @@ static __always_inline u32 mode_asked(u64 question)
 	return question >> 24 & 0xff;
 }
 
+/* What the rule set of a slot says about the inode of a number, at a place as set_place() has it, with a generation. */
+GLOBAL u64 said_of_number(u64 slot, u64 ino, u64 place, u64 generation)
+{
+	struct aegis_inode id = { .ino = ino };
+	struct aegis_object *object;
+	u32 key = slot;
+	void *set = bpf_map_lookup_elem(&objects, &key);
+
+	__builtin_memcpy(&id.dev, &place, sizeof(place));
+	object = set ? bpf_map_lookup_elem(set, &id) : NULL;
+	if (!object || (!(object->flags & AEGIS_OBJECT_ANY_GENERATION) && object->generation != (u32)generation))
+		return 0;
+	return answer_of(object);
+}
+
+static __always_inline u64 place_of(const struct aegis_inode *id)
+{
+	return (u64)id->volume << 32 | id->dev;
+}
+
 /* Of a directory nothing is said but in its own volume: looking at volume 0 as well made the verifier walk five times as
  * far (find_tree). */
-static __always_inline struct aegis_object *find_inode(void *set, struct inode *inode)
+static __always_inline u64 said_of_exactly(u64 slot, struct inode *inode)
 {
 	struct aegis_inode id = {};
 	u32 generation = identify(&id, inode);
 
-	return set ? find_exact(set, &id, generation) : NULL;
+	return said_of_number(slot, id.ino, place_of(&id), generation);
 }
 
 /*
@@ -104,36 +124,45 @@ static __always_inline struct aegis_object *find_inode(void *set, struct inode *
  * binds it here as well, before anything is copied up. A layer may be merged itself, once
  * (FILESYSTEM_MAX_STACK_DEPTH, include/linux/fs.h).
  */
-static __always_inline struct aegis_object *find_in_layer(void *set, struct inode *inode)
+static __always_inline u64 said_in_layer(u64 slot, struct inode *inode)
 {
 	for (int stacked = 0; stacked < 2; stacked++) {
 		struct inode *lies = BPF_CORE_READ(inode, i_private);
-		struct aegis_object *object;
+		u64 said;
 
 		if (!lies || BPF_CORE_READ(inode, i_sb, s_magic) != OVERLAYFS_SUPER_MAGIC)
-			return NULL;
-		object = find_inode(set, lies);
-		if (object)
-			return object;
+			return 0;
+		said = said_of_exactly(slot, lies);
+		if (said)
+			return said;
 		inode = lies;
 	}
-	return NULL;
+	return 0;
 }
 
-/* What the rules say about an inode by itself. */
+/*
+ * What the rules say about an inode by itself. Volume 0 stands for any: for rules on numbers alone, and for the copies
+ * of a denied file that snapshots hold.
+ */
 GLOBAL u64 said_of(u64 slot, u64 inode_address)
 {
 	struct inode *inode = (void *)inode_address;
 	struct aegis_inode id = {};
-	u32 key = slot, generation;
-	struct aegis_object *object;
-	void *set = bpf_map_lookup_elem(&objects, &key);
+	u32 generation;
+	u64 said;
 
-	if (!inode || !set)
+	if (!inode)
 		return 0;
 	generation = identify(&id, inode);
-	object = find(set, &id, inode, generation);
-	return answer_of(object ?: find_in_layer(set, inode));
+	said = said_of_number(slot, id.ino, place_of(&id), generation);
+	if (said)
+		return said;
+	if (id.volume) {
+		said = said_of_number(slot, BPF_CORE_READ(inode, i_ino), id.dev, generation);
+		if (said && !(flags_of(said) & AEGIS_OBJECT_INHERITED && !is_inherited(inode, generation)))
+			return said;
+	}
+	return said_in_layer(slot, inode);
 }
 
 /* Some name of an inode; NULL where the kernel has none at hand. */
@@ -173,14 +202,12 @@ GLOBAL u64 find_name(u64 slot, u64 dentry_address)
 	struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
 	struct inode *directory = BPF_CORE_READ(parent, d_inode);
 	u32 slot_key = slot;
-	void *inodes = bpf_map_lookup_elem(&objects, &slot_key);
-	struct aegis_object *object = find_inode(inodes, directory);
 	struct aegis_name key = {};
 	void *set;
 
 	if (dentry == parent)
 		return is_unplaced(dentry) ? ANSWER_UNPLACED : 0;
-	if (!object || !(object->flags & AEGIS_OBJECT_NAMES))
+	if (!(flags_of(said_of_exactly(slot, directory)) & AEGIS_OBJECT_NAMES))
 		return 0;
 	set = bpf_map_lookup_elem(&names, &slot_key);
 	identify(&key.directory, directory);
@@ -334,8 +361,9 @@ static __always_inline int binds(u32 slot, u32 cgroup)
  * An answer by rule alone becomes the verdict on the current process. The prover meets its canaries' rule and no other: a
  * policy may deny the directory that they are in.
  */
-static __always_inline u64 denied_here(u32 slot, u64 answer)
+GLOBAL u64 denied_here(u64 slot_number, u64 answer)
 {
+	u32 slot = slot_number % AEGIS_SLOTS;
 	u32 prover = *(volatile u32 *)&control.prover_tgid;
 	u32 cgroup;
 

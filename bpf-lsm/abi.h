@@ -242,6 +242,9 @@ struct aegis_slot {
 	u32 rules;
 	/* enum aegis_op: what any rule denies; with a scope, also writing. */
 	u32 ops;
+	/* No program reads these two: how many words of the filter this policy alone takes, and how many bits it has there. */
+	u32 filter_words;
+	u32 filter_bits;
 	/* Of the policy's text. */
 	u64 sha256[AEGIS_SHA256_BYTES / 8];
 };

@@ -172,6 +172,8 @@ pub struct Slot {
     pub tree_ops: AtomicU32,
     pub rules: AtomicU32,
     pub ops: AtomicU32,
+    pub filter_words: AtomicU32,
+    pub filter_bits: AtomicU32,
     pub sha256: [AtomicU64; SHA256_BYTES as usize / 8],
 }
 

@@ -229,9 +229,12 @@ impl Bank {
         for (word, bytes) in fields.sha256.iter().zip(policy.sha256.bytes().as_chunks().0) {
             word.store(u64::from_ne_bytes(*bytes), Release);
         }
+        let filter = self.filter.as_ref().map(|_| Filter::new(rules));
+        let (words, bits) = filter.as_ref().map_or((0, 0), Filter::measure);
+        fields.filter_words.store(words, Release);
+        fields.filter_bits.store(bits, Release);
         self.control.abi.store(abi::ABI_VERSION, Release);
         fields.generation.store(policy.generation, Release);
-        let filter = self.filter.as_ref().map(|_| Filter::new(rules));
         Ok(Staged { slot, word: word(policy.generation, slot), filter })
     }
 
@@ -272,6 +275,13 @@ impl Bank {
             content(map.as_fd(), room as usize)
         };
         read().map_err(|source| map_error(name, "read", source))
+    }
+
+    /// Whether the filter that every operation is put to still knows of the policy in a slot.
+    pub(super) fn filter_holds(&self, slot: u32) -> bool {
+        let (Some(hot), Some(fields)) = (self.hot(), self.control.slots.get(slot as usize)) else { return true };
+        let measure = (fields.filter_words.load(Acquire), fields.filter_bits.load(Acquire));
+        hot.can_hold(measure, fields.features.load(Acquire))
     }
 
     fn hot(&self) -> Option<Hot<'_>> {

@@ -64,6 +64,12 @@ impl Filter {
         filter
     }
 
+    /// How many words it takes, and how many of their bits are set.
+    pub(super) fn measure(&self) -> (u32, u32) {
+        let words = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
+        (words, self.words.iter().map(|word| word.count_ones()).sum())
+    }
+
     fn add_inode(&mut self, inode: &abi::Inode) {
         // The first bit is of its number alone, so that the programs read the device of few.
         self.add(inode.ino.wrapping_mul(SPREAD));
@@ -165,6 +171,21 @@ impl Hot<'_> {
             }
         }
         self.set(to.mask(), to.flags);
+    }
+
+    /// Whether it can still hold a policy of this measure and these features. Where it holds nothing else, every bit that
+    /// was taken away is missed.
+    pub(super) fn can_hold(&self, (words, bits): (u32, u32), features: u32) -> bool {
+        let (mask, flags) = split(self.head.load(Acquire));
+        let words = (words as usize).clamp(1, MOST_WORDS);
+        // What is read from a wider one stands at several places.
+        let folded = |place: usize| {
+            let places = self.words.words.iter().take(mask + 1).skip(place).step_by(words);
+            places.fold(0, |all, word| all | word.load(Acquire))
+        };
+        let found: u32 = (0..words).map(|place| folded(place).count_ones()).sum();
+        let wanted = self::flags(features);
+        mask + 1 >= words && flags & wanted == wanted && found >= bits
     }
 
     fn set(&self, mask: usize, flags: u32) {

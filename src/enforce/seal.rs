@@ -2,7 +2,8 @@
 //!
 //! The canary has a rule of its own, so a proof by effect says nothing of the rule maps. These are frozen: what is in one
 //! cannot change. What root can still do is to put another map in its place, to take it away, or to write over what the
-//! control block says of the policy; and that is what is compared.
+//! control block says of the policy; and that is what is compared. The filter in front of the maps is shared by all
+//! policies: of it the bits are counted.
 
 use std::{collections::BTreeMap, sync::atomic::Ordering::Acquire};
 
@@ -14,7 +15,7 @@ use crate::{abi, sys::bpf};
 struct Seal {
     generation: u64,
     /// Rules, operations and features: what a decision goes by before it looks into a map.
-    fields: [u32; 4],
+    fields: [u32; 6],
     sha256: [u64; abi::SHA256_BYTES as usize / 8],
     /// The id of each map; `None`: the slot of that map is empty.
     maps: Vec<Option<u32>>,
@@ -58,6 +59,9 @@ impl Seals {
                     if now.is_none() && then.is_some() { "removed" } else { "replaced by another one" };
                 broken.push(format!("the map {name} of generation {generation} was {what} in the kernel"));
             }
+            if !bank.filter_holds(*slot) {
+                broken.push(format!("the filter in front of generation {generation} was overwritten"));
+            }
             if (noted.fields, noted.sha256) != (now.fields, now.sha256) {
                 broken
                     .push(format!("what the control block says of generation {generation} was overwritten"));
@@ -75,7 +79,14 @@ fn generation(bank: &Bank, slot: u32) -> u64 {
 fn seal(bank: &Bank, slot: u32) -> Result<Option<Seal>, EnforceError> {
     let Some(fields) = bank.control.slots.get(slot as usize) else { return Ok(None) };
     let generation = fields.generation.load(Acquire);
-    let numbers = [&fields.features, &fields.tree_ops, &fields.rules, &fields.ops];
+    let numbers = [
+        &fields.features,
+        &fields.tree_ops,
+        &fields.rules,
+        &fields.ops,
+        &fields.filter_words,
+        &fields.filter_bits,
+    ];
     let mut maps = Vec::new();
     for name in bank.names() {
         let mut id = [0; 4];

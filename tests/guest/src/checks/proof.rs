@@ -13,12 +13,13 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-pub(super) const CHECKS: [Check; 8] = [
+pub(super) const CHECKS: [Check; 9] = [
     Check { id: "proof.link-detached", run: link_detached },
     Check { id: "proof.one-copy-detached", run: one_copy_detached },
     Check { id: "proof.rules-removed", run: |_| rules_gone("proof-removed", &bpf::take) },
     Check { id: "proof.rules-replaced", run: |_| rules_gone("proof-replaced", &replace) },
     Check { id: "proof.control-overwritten", run: control_overwritten },
+    Check { id: "proof.filter-overwritten", run: filter_overwritten },
     Check { id: "proof.mode-switched", run: mode_switched },
     Check { id: "proof.pins-removed", run: pins_removed },
     Check { id: "proof.strict-ends-the-run", run: strict },
@@ -29,9 +30,11 @@ const PINS: &str = "/sys/fs/bpf/aegisbpf";
 /// Offsets in `struct aegis_control` and `struct aegis_slot` (`bpf-lsm/abi.h`).
 const MODE: usize = 4;
 const ACTIVE: usize = 8;
-const SLOTS: usize = 64;
-const SLOT_BYTES: usize = 56;
+const SLOTS: usize = 72;
+const SLOT_BYTES: usize = 64;
 const SLOT_OPS: usize = 20;
+/// What a policy of few rules takes of the filter (`src/enforce/filter.rs`).
+const LEAST_FILTER_WORDS: usize = 8;
 const AUDIT: u32 = 1;
 const ENFORCE: u32 = 2;
 
@@ -178,6 +181,22 @@ fn control_overwritten(_: &Ctx) -> Result<(), CheckError> {
     agent.event("proof", &["\"hook\":\"policy\"", "\"proven\":false", "the control block"])?;
     unhealthy("what the control block says of generation")?;
     control.write(ops, before);
+    at(&health(0)?, "/enforcing", &json!(true))?;
+    want("secret readable again", readable(&place.secret, 0)?, false)
+}
+
+/// What every operation is put to first, and most leave by.
+fn filter_overwritten(_: &Ctx) -> Result<(), CheckError> {
+    let (place, mut agent) = proving("proof-filter", "1s", &[])?;
+    let filter = kernel("filter", Shared::new(&map("filter")?))?;
+    for word in 0..LEAST_FILTER_WORDS {
+        filter.write(word * 8, 0);
+        filter.write(word * 8 + 4, 0);
+    }
+    want("secret readable", readable(&place.secret, 0)?, true)?;
+    agent.event("proof", &["\"hook\":\"policy\"", "\"proven\":false", "the filter in front of generation"])?;
+    unhealthy("the filter in front of generation")?;
+    ends(&Cmd::new(AGENT).args(["policy", "apply", &place.policy, "--allow-unsigned-policy"]), 0)?;
     at(&health(0)?, "/enforcing", &json!(true))?;
     want("secret readable again", readable(&place.secret, 0)?, false)
 }

@@ -41,7 +41,7 @@ enum aegis_const {
 	/* Levels of the cgroup hierarchy that are named. */
 	AEGIS_CGROUP_NAMES = 8,
 	/* The ring buffer, and the part of it that is kept for what was denied. */
-	AEGIS_EVENT_MIB = 8,
+	AEGIS_EVENT_MIB = 4,
 	AEGIS_DENY_MIB = 1,
 	/* Processes above the one that an event is about, and what is kept of the name of what each executes. */
 	AEGIS_ANCESTORS = 6,

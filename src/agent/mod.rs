@@ -96,7 +96,7 @@ pub struct Options {
 }
 
 /// Runs until a signal ends it. Enforcement stays; observation ends.
-pub fn run(options: &Options, file: &Source, output: &Output) -> Result<(), AgentError> {
+pub fn run(options: &Options, file: Source, output: &Output) -> Result<(), AgentError> {
     let dirs = &options.dirs;
     let run_dir = RunDir::at(&dirs.run);
     let unusable = |source| AgentError::Directory { path: dirs.run.clone(), source };
@@ -110,18 +110,18 @@ pub fn run(options: &Options, file: &Source, output: &Output) -> Result<(), Agen
     if let Some(lost) = &lost_run {
         change.journal.record(Deed::new(What::RunLost, Outcome::Done).because(lost))?;
     }
-    let mut begin = change.chosen(file, options)?;
+    let mut begin = change.chosen(&file, options)?;
     let deed = change.begins(&begin)?;
     let mut notify = Notify::connect()
         .map_err(|source| AgentError::Loop { action: "reach the service manager", source })?;
     notify.starting("asking the kernel what it allows");
     let kernel = Kernel::open();
     let started = start(options, &begin, &kernel, &mut notify).and_then(|(decision, mut guard)| {
-        change.begun(&mut begin, file, guard.resolved.take().as_ref())?;
+        change.begun(&mut begin, &file, guard.resolved.take().as_ref())?;
         Ok((decision, guard))
     });
-    // What was read of it takes more memory than all the rest.
-    drop(kernel);
+    // What was read of it takes more memory than all the rest; a policy can be large as well, and decides in the kernel.
+    drop((kernel, file, begin.source));
     // What is pinned by now is to know the end of the log from its first entry on.
     change.journal.look(&dirs.bpffs);
     let (decision, guard) = change.told(deed, started)?;

@@ -225,7 +225,10 @@ fn show_events(reader: &mut Reader, guard: &Guard, source: &Source) -> Result<us
     let mut rules = Vec::new();
     while rules.len() < source.policy.rules() && start.elapsed() < EVENT_WAIT {
         let mut event = None;
-        if !reader.next(|record| event = decode(record, Clock::now(), |_| Some(source.sha256.to_string()))) {
+        let take = |record: &[u8]| {
+            event = decode(record, Clock::now(), |_| Some(source.sha256.to_string()));
+        };
+        if !reader.next(take).map_err(Failure::from)? {
             std::thread::sleep(Duration::from_millis(10));
             continue;
         }

@@ -53,7 +53,7 @@ pub(super) fn run(args: &RunArgs, places: &Places) -> Result<Exit, Failure> {
     }
     // The policy may have come through one of them.
     privileges::close_descriptors().map_err(unconfined)?;
-    agent::run(&options(args, places, boot), &source, &output)?;
+    agent::run(&options(args, places, boot), source, &output)?;
     Ok(Exit::Done)
 }
 

@@ -157,9 +157,6 @@ pub enum EnforceError {
         #[source]
         source: io::Error,
     },
-    /// aya's own view of a map.
-    #[error("the events could not be read")]
-    Events(#[from] aya::maps::MapError),
 }
 
 /// This process as the first pid namespace numbers it, which is how the programs see it.

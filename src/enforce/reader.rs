@@ -2,58 +2,44 @@
 
 use std::{
     io,
-    os::fd::{AsRawFd, BorrowedFd, RawFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use aya::maps::{Map, MapData, RingBuf};
 use serde::Serialize;
 
 use super::{EnforceError, Loaded, object::map_error};
-use crate::{abi, sys::bpf};
+use crate::{
+    abi,
+    sys::{bpf, ring::Ring},
+};
+
+const EVENTS: &str = "events";
 
 /// The ring buffer's reading end. Readable (as a descriptor) when there is something to read.
+#[derive(Debug)]
 pub struct Reader {
-    ring: RingBuf<MapData>,
-}
-
-impl std::fmt::Debug for Reader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reader").field("fd", &self.ring.as_raw_fd()).finish()
-    }
+    ring: Ring,
+    map: OwnedFd,
 }
 
 impl Reader {
     /// Opens the ring buffer. Events that an earlier run left unread come first.
     pub fn new(loaded: &Loaded) -> Result<Self, EnforceError> {
-        let fd = loaded
-            .map("events")?
-            .try_clone_to_owned()
-            .map_err(|source| map_error("events", "opened", source))?;
-        let ring = RingBuf::try_from(Map::RingBuf(MapData::from_fd(fd)?))?;
-        Ok(Self { ring })
+        let opened = |source| map_error(EVENTS, "opened", source);
+        let map = loaded.map(EVENTS)?.try_clone_to_owned().map_err(opened)?;
+        let ring = Ring::new(map.as_fd()).map_err(|source| map_error(EVENTS, "mapped", source))?;
+        Ok(Self { ring, map })
     }
 
     /// Hands the next record to `take`; `false` when there is none.
-    pub fn next(&mut self, take: impl FnOnce(&[u8])) -> bool {
-        match self.ring.next() {
-            Some(record) => {
-                take(&record);
-                true
-            }
-            None => false,
-        }
+    pub fn next(&mut self, take: impl FnOnce(&[u8])) -> Result<bool, EnforceError> {
+        self.ring.next(take).map_err(|source| map_error(EVENTS, "read", source))
     }
 }
 
-impl AsRawFd for Reader {
-    fn as_raw_fd(&self) -> RawFd {
-        self.ring.as_raw_fd()
-    }
-}
-
-impl std::os::fd::AsFd for Reader {
+impl AsFd for Reader {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.ring.as_fd()
+        self.map.as_fd()
     }
 }
 

@@ -9,4 +9,5 @@ pub mod files;
 pub mod inherited;
 pub mod map;
 pub mod process;
+pub mod ring;
 pub mod rooted;

@@ -228,7 +228,7 @@ impl Watch {
                     event = decoded(record, clock, bank);
                 }
             };
-            if !self.output.has_room() || !self.reader.next(take) {
+            if !self.output.has_room() || !self.reader.next(take)? {
                 return Ok(count);
             }
             if let Some(event) = event {

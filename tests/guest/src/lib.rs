@@ -28,6 +28,8 @@ pub const MODULE_LIST: &str = "/modules/list";
 pub const RUN_FILE: &str = "/etc/aegis-run";
 /// Where a whole system lies in the initramfs, when the boot is to hand over to one.
 pub const IMAGE: &str = "/image";
+/// Where packages of others lie in the initramfs, when the boot is to measure what they take.
+pub const PEERS: &str = "/peers";
 /// The package of an earlier version, in `/root`.
 pub const PACKAGE_BEFORE: &str = "before.deb";
 /// The package of this version, there as well, by a name like the one it is published under.
@@ -46,6 +48,10 @@ pub fn loader(arch: &str) -> &'static str {
 
 /// The profile of the agent, as the `AppArmor` of a kernel takes it.
 pub const APPARMOR_PROFILE: &str = "/etc/profiles/apparmor";
+/// The profile of what is measured under `AppArmor`, as its kernel takes it.
+pub const MEASURED_PROFILE: &str = "/etc/profiles/measured";
+/// The name of that profile.
+pub const MEASURED: &str = "measured";
 /// A whole policy of `SELinux`, with the module of the agent.
 pub const SELINUX_POLICY: &str = "/etc/profiles/selinux";
 /// What that policy labels the files of the guest: path, tab, label.
@@ -103,6 +109,13 @@ pub enum Line {
     },
     /// What was measured, for whoever runs the matrix to judge and to keep.
     Figure(Figure),
+    /// What could not be measured, for whoever runs the matrix to keep.
+    Unmeasured {
+        /// What was to be in force, in one word.
+        peer: String,
+        /// Why it was not.
+        why: String,
+    },
     /// The row is over; the runner compares the numbers with the lines it has seen.
     Done {
         /// Checks that passed.
@@ -127,6 +140,7 @@ impl fmt::Display for Line {
             Self::Figure(figure) => {
                 write!(f, "@figure {}", serde_json::to_string(figure).unwrap_or_default())
             }
+            Self::Unmeasured { peer, why } => write!(f, "@unmeasured {peer} {}", escape(why)),
             Self::Done { passed, failed } => write!(f, "@done {passed} {failed}"),
             Self::Exit(code) => write!(f, "@exit {code}"),
         }
@@ -152,6 +166,10 @@ impl Line {
                 Some(Self::Metrics { state: state.to_owned(), at: at.parse().ok()?, text: unescape(text) })
             }
             "@figure" => serde_json::from_str(rest).ok().map(Self::Figure),
+            "@unmeasured" => {
+                let (peer, why) = rest.split_once(' ')?;
+                Some(Self::Unmeasured { peer: peer.to_owned(), why: unescape(why) })
+            }
             "@done" => {
                 let (passed, failed) = rest.split_once(' ')?;
                 Some(Self::Done { passed: passed.parse().ok()?, failed: failed.parse().ok()? })
@@ -199,6 +217,7 @@ mod tests {
             Line::Report("{\n  \"a\": 1\n}\n".into()),
             Line::Metrics { state: "a".into(), at: 7, text: "b{c=\"\\\\\"} 1\nd 2".into() },
             Line::Figure(Figure::of(Unit::Nanoseconds, "a", "b c", vec![3, 1])),
+            Line::Unmeasured { peer: "a".into(), why: "b\nc d".into() },
             Line::Done { passed: 3, failed: 1 },
             Line::Exit(-1),
         ];

@@ -65,6 +65,8 @@ fn main() -> ExitCode {
         #[cfg(target_arch = "x86_64")]
         ["traced", rest @ ..] => killer::main(rest),
         ["hostile", rest @ ..] => hostile::main(rest),
+        #[cfg(target_arch = "x86_64")]
+        ["measured", condition, denied] => checks::measured(condition, denied),
         ["labelled", rest @ ..] => labelled::main(rest),
         ["lacking", rest @ ..] => lacking::main(rest),
         ["soak", rest @ ..] => soaker::main(rest),

@@ -54,6 +54,7 @@ fn trial(logs: &Path, kernel: &Kernel, guest: &Path) -> Result<bool> {
         files: &[],
         run: Some("true"),
         image: None,
+        peers: None,
         packages: &[],
     };
     let initramfs = Initramfs::build(&content)?;

@@ -1,6 +1,7 @@
 //! What everything costs, kept in the tree, and the ceilings that it is held against.
 
 use crate::paths;
+use crate::peers::Peers;
 use crate::record;
 use crate::release::Release;
 use crate::row::Fault;
@@ -28,6 +29,9 @@ pub(crate) struct Bench {
     pub(crate) binary_bytes: u64,
     /// By the names of the rows.
     pub(crate) rows: BTreeMap<String, Row>,
+    /// What others take, by the names of the rows.
+    #[serde(default)]
+    pub(crate) peers: BTreeMap<String, Peers>,
 }
 
 /// One row: a kernel and a tier.
@@ -52,6 +56,13 @@ impl Bench {
         let mut bench = Self::read()?;
         bench.binary_bytes = binary_bytes;
         bench.rows.insert(name.to_owned(), row);
+        record::write(RECORD, &bench)
+    }
+
+    /// The same with what others take.
+    pub(crate) fn keep_peers(name: &str, peers: Peers) -> Result<()> {
+        let mut bench = Self::read()?;
+        bench.peers.insert(name.to_owned(), peers);
         record::write(RECORD, &bench)
     }
 }
@@ -207,7 +218,7 @@ pub(crate) mod tests {
     }
 
     fn bench(row: Row) -> Bench {
-        Bench { binary_bytes: 1, rows: [("6.12/costs".to_owned(), row)].into_iter().collect() }
+        Bench { binary_bytes: 1, rows: [("6.12/costs".to_owned(), row)].into(), ..Bench::default() }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::console;
 use crate::docs;
 use crate::kernels::{Kernel, Selector, Store};
 use crate::matrix::Row;
+use crate::peers::{self, Peers};
 use crate::record::{Outcome, Record};
 use crate::reports;
 use crate::results::{self, Outcome as Checked, Results};
@@ -143,10 +144,15 @@ struct Found {
     samples: Option<samples::Row>,
     /// What everything costs, with the size of the agent.
     costs: Option<(u64, bench::Row)>,
+    /// What others take for an open.
+    peers: Option<Peers>,
 }
 
 /// Records a row as soon as it has ended: a matrix takes hours. What cannot be recorded has failed.
-fn kept(row: &str, Found { ways, failures, privileges, drill, report, samples, costs }: Found) -> Count {
+fn kept(
+    row: &str,
+    Found { ways, failures, privileges, drill, report, samples, costs, peers }: Found,
+) -> Count {
     let ways = ways.map_or(Ok(()), |ways| Record::keep(row, ways));
     let failures = |()| failures.map_or(Ok(()), |failures| Results::keep(results::FAILURES, row, failures));
     let drill = |()| drill.map_or(Ok(()), |drill| Results::keep(results::DRILL, row, drill));
@@ -155,13 +161,15 @@ fn kept(row: &str, Found { ways, failures, privileges, drill, report, samples, c
     let privileges =
         |()| privileges.map_or(Ok(()), |privileges| Results::keep(results::PRIVILEGES, row, privileges));
     let costs = |()| costs.map_or(Ok(()), |(bytes, costs)| Bench::keep(bytes, row, costs));
+    let peers = |()| peers.map_or(Ok(()), |peers| Bench::keep_peers(row, peers));
     let kept = ways
         .and_then(failures)
         .and_then(privileges)
         .and_then(drill)
         .and_then(report)
         .and_then(samples)
-        .and_then(costs);
+        .and_then(costs)
+        .and_then(peers);
     let Err(error) = kept else {
         return Count::default();
     };
@@ -205,6 +213,10 @@ fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<(Verdict, Found)> 
         found.failures = came(&docs::provoking()?);
         found.privileges = came(&guest::privilege_checks());
         found.drill = came(&guest::attempt_checks());
+    }
+    if options.record && ready.row.checks == peers::ROW && verdict.failed() == 0 {
+        found.peers = Some(Peers::of(&kernel.release, &seen.lines)?);
+        return Ok((verdict, found));
     }
     let costs = bench::Row::of(&kernel.release, ready.row.suffix, &seen.lines);
     let whole = ready.row.checks.starts_with(COSTS) && ready.row.chosen.is_empty() && verdict.failed() == 0;

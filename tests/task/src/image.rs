@@ -1,6 +1,7 @@
 //! The image of a whole system: Debian's own packages with systemd as its init, for what a kernel and a static binary
-//! cannot show. Nothing of a package is run while it is made, so it needs no root, and no disk holds it: it is one more
-//! archive in front of the initramfs, with all its files below [`guest::IMAGE`].
+//! cannot show; and that of the programs that others guard hosts with. Nothing of a package is run while one is made, so it
+//! needs no root, and no disk holds it: it is one more archive in front of the initramfs, with all its files below one
+//! directory.
 
 use crate::apt::Apt;
 use crate::arch::Arch;
@@ -8,13 +9,28 @@ use crate::cpio::Cpio;
 use crate::kernels;
 use crate::paths;
 use anyhow::{Context as _, Result};
-use guest::{IMAGE, RUN_FILE};
+use guest::{IMAGE, PEERS, RUN_FILE};
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 const SUITE: &str = "trixie";
-/// With all that they depend on.
+
+/// Packages, with all that they depend on, below a directory of the initramfs.
+#[derive(Debug)]
+pub(crate) struct Image {
+    name: &'static str,
+    packages: &'static [&'static str],
+    at: &'static str,
+}
+
+/// That of a whole system.
+pub(crate) const SYSTEM: Image = Image { name: SUITE, packages: &PACKAGES, at: IMAGE };
+/// That of what is measured beside the agent.
+pub(crate) const OF_PEERS: Image =
+    Image { name: "peers", packages: &["auditd", "base-files", "base-passwd", "fapolicyd"], at: PEERS };
+
 const PACKAGES: [&str; 15] = [
     "base-files",
     "base-passwd",
@@ -80,54 +96,84 @@ const MASKED: [&str; 15] = [
 const DIST: &str = "dist";
 
 /// The archive, from the cache while that is fresh; else made anew; else, with a note, the last one.
-pub(crate) fn archive(cache: &Path) -> Result<PathBuf> {
-    let directory = cache.join("images");
-    let (made, recipe) = (directory.join(format!("{SUITE}.cpio")), directory.join(format!("{SUITE}.recipe")));
-    let same = fs::read_to_string(&recipe).is_ok_and(|text| text == recipe_text());
+pub(crate) fn archive(cache: &Path, image: &Image) -> Result<PathBuf> {
+    let (made, recipe) = (image.file(cache, "cpio"), image.file(cache, "recipe"));
+    let same = fs::read_to_string(&recipe).is_ok_and(|text| text == image.recipe());
     let age =
         fs::metadata(&made).and_then(|file| file.modified()).map(|time| time.elapsed().unwrap_or_default());
     let last = age.ok().filter(|_| same);
     if last.is_some_and(|age| age < kernels::FRESH) {
         return Ok(made);
     }
-    match (make(cache, &directory, &made), last) {
-        (Ok(()), _) => fs::write(recipe, recipe_text())?,
+    let name = image.name;
+    match (image.make(cache, &made), last) {
+        (Ok(()), _) => fs::write(recipe, image.recipe())?,
         (Err(error), Some(_)) => {
-            eprintln!("note: the image of Debian {SUITE} stays as it is in the cache: {error:#}");
+            eprintln!("note: the image of Debian {SUITE} ({name}) stays as it is in the cache: {error:#}");
         }
-        (Err(error), None) => return Err(error.context(format!("no image of Debian {SUITE} can be had"))),
+        (Err(error), None) => {
+            return Err(error.context(format!("no image of Debian {SUITE} ({name}) can be had")));
+        }
     }
     Ok(made)
 }
 
-/// What decides what the archive holds, but for the versions that the suite has.
-fn recipe_text() -> String {
-    format!("{PACKAGES:?}\n{LEFT_OUT:?}\n")
+/// The version of each package in the archive that was made last.
+pub(crate) fn versions(cache: &Path, image: &Image) -> Result<BTreeMap<String, String>> {
+    let path = image.file(cache, "versions");
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let words = text.lines().filter_map(|line| line.split_once(' '));
+    Ok(words.map(|(name, version)| (name.to_owned(), version.to_owned())).collect())
 }
 
-fn make(cache: &Path, directory: &Path, made: &Path) -> Result<()> {
-    eprintln!("making the image of Debian {SUITE} for the VMs");
-    let stage = directory.join(".stage");
-    kernels::remove(&stage)?;
-    let tree = stage.join("tree");
-    fs::create_dir_all(&tree)?;
-    let mut files =
-        Apt::update(cache, SUITE, Arch::Amd64)?.download_all(&PACKAGES, &stage.join("archives"))?;
-    // The links from /bin to /usr/bin and the like come first: they are in this one.
-    files.sort_by_key(|file| !is_package(file, "base-files"));
-    for file in &files {
-        kernels::unpack(file, &tree)?;
+impl Image {
+    /// Whether a package is there for its own sake, and is a program.
+    pub(crate) fn named(&self, package: &str) -> bool {
+        self.packages.contains(&package) && !package.starts_with("base-")
     }
-    for (path, master) in PASSWD {
-        fs::copy(tree.join(master), tree.join(path)).with_context(|| master.to_owned())?;
+
+    fn file(&self, cache: &Path, kind: &str) -> PathBuf {
+        cache.join("images").join(format!("{}.{kind}", self.name))
     }
-    let mut cpio = Cpio::default();
-    cpio.directory(&inside(""), 0o755);
-    add(&mut cpio, &tree, "", "")?;
-    let new = stage.join("new.cpio");
-    fs::write(&new, cpio.finish())?;
-    fs::rename(new, made)?;
-    kernels::remove(&stage)
+
+    /// What decides what the archive holds, but for the versions that the suite has.
+    fn recipe(&self) -> String {
+        format!("{:?}\n{LEFT_OUT:?}\n", self.packages)
+    }
+
+    fn make(&self, cache: &Path, made: &Path) -> Result<()> {
+        eprintln!("making the image of Debian {SUITE} ({}) for the VMs", self.name);
+        let stage = cache.join("images/.stage");
+        kernels::remove(&stage)?;
+        let tree = stage.join("tree");
+        fs::create_dir_all(&tree)?;
+        let mut files =
+            Apt::update(cache, SUITE, Arch::Amd64)?.download_all(self.packages, &stage.join("archives"))?;
+        // The links from /bin to /usr/bin and the like come first: they are in this one.
+        files.sort_by_key(|file| !is_package(file, "base-files"));
+        for file in &files {
+            kernels::unpack(file, &tree)?;
+        }
+        for (path, master) in PASSWD {
+            fs::copy(tree.join(master), tree.join(path)).with_context(|| master.to_owned())?;
+        }
+        let mut cpio = Cpio::default();
+        cpio.directory(&inside(self.at, ""), 0o755);
+        add(&mut cpio, &tree, self.at, "")?;
+        let new = stage.join("new.cpio");
+        fs::write(&new, cpio.finish())?;
+        let versions: Vec<String> = files.iter().filter_map(|file| version(file)).collect();
+        fs::write(self.file(cache, "versions"), versions.concat())?;
+        fs::rename(new, made)?;
+        kernels::remove(&stage)
+    }
+}
+
+/// `auditd 1:4.0` and a newline, of `auditd_1%3a4.0_amd64.deb`.
+fn version(file: &Path) -> Option<String> {
+    let mut parts = file.file_name()?.to_str()?.split('_');
+    let (name, version) = (parts.next()?, parts.next()?);
+    Some(format!("{name} {}\n", version.replace("%3a", ":")))
 }
 
 fn is_package(file: &Path, name: &str) -> bool {
@@ -135,12 +181,12 @@ fn is_package(file: &Path, name: &str) -> bool {
     file.split_once('_').is_some_and(|(package, _)| package == name)
 }
 
-/// A path of the image as a path of the initramfs.
-fn inside(path: &str) -> String {
-    format!("{IMAGE}/{}", path.trim_start_matches('/')).trim_matches('/').to_owned()
+/// A path of an image as a path of the initramfs.
+fn inside(at: &str, path: &str) -> String {
+    format!("{at}/{}", path.trim_start_matches('/')).trim_matches('/').to_owned()
 }
 
-/// Adds what lies below a directory, in a fixed order, at `to` in the image.
+/// Adds what lies below a directory, in a fixed order, at `to` in the initramfs.
 fn add(cpio: &mut Cpio, directory: &Path, to: &str, below: &str) -> Result<()> {
     let here = directory.join(below);
     let mut names = Vec::new();
@@ -154,7 +200,7 @@ fn add(cpio: &mut Cpio, directory: &Path, to: &str, below: &str) -> Result<()> {
         if LEFT_OUT.contains(&path.as_str()) {
             continue;
         }
-        let (file, there) = (directory.join(&path), inside(&format!("{to}{path}")));
+        let (file, there) = (directory.join(&path), inside(to, &path));
         let data = fs::symlink_metadata(&file)?;
         let mode = data.permissions().mode() & 0o7777;
         if data.is_dir() {
@@ -179,21 +225,22 @@ pub(crate) fn furnish(
     run: Option<&str>,
 ) -> Result<()> {
     for (path, text) in SETTLED {
-        cpio.file(&inside(path), 0o644, text.as_bytes());
+        cpio.file(&inside(IMAGE, path), 0o644, text.as_bytes());
     }
-    cpio.symlink(&inside("etc/systemd/system/default.target"), "checks.target");
+    cpio.symlink(&inside(IMAGE, "etc/systemd/system/default.target"), "checks.target");
     for unit in MASKED {
-        cpio.symlink(&inside(&format!("etc/systemd/system/{unit}")), "/dev/null");
+        cpio.symlink(&inside(IMAGE, &format!("etc/systemd/system/{unit}")), "/dev/null");
     }
     for (path, bytes) in programs {
-        cpio.file(&inside(path), 0o755, bytes);
+        cpio.file(&inside(IMAGE, path), 0o755, bytes);
     }
     for (name, bytes) in packages {
-        cpio.file(&inside(&format!("root/{name}")), 0o644, bytes);
+        cpio.file(&inside(IMAGE, &format!("root/{name}")), 0o644, bytes);
     }
     if let Some(run) = run {
-        cpio.file(&inside(RUN_FILE), 0o644, format!("{run}\n").as_bytes());
+        cpio.file(&inside(IMAGE, RUN_FILE), 0o644, format!("{run}\n").as_bytes());
     }
-    cpio.directory(&inside("root/dist"), 0o755);
-    add(cpio, &paths::root()?.join(DIST), "root/dist/", "")
+    let dist = inside(IMAGE, "root/dist");
+    cpio.directory(&dist, 0o755);
+    add(cpio, &paths::root()?.join(DIST), &dist, "")
 }

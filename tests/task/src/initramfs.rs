@@ -55,6 +55,8 @@ pub(crate) struct Content<'a> {
     pub(crate) run: Option<&'a str>,
     /// The archive of a whole system that this boot hands over to.
     pub(crate) image: Option<&'a Path>,
+    /// The archive of what is measured beside the agent.
+    pub(crate) peers: Option<&'a Path>,
     /// Packages for that system, by their names.
     pub(crate) packages: &'a [(&'static str, Vec<u8>)],
 }
@@ -109,6 +111,9 @@ impl Initramfs {
             let programs =
                 [("init", &guest[..]), ("usr/sbin/aegisbpf", &agent), ("usr/bin/busybox", &busybox)];
             image::furnish(&mut cpio, &programs, content.packages, content.run)?;
+        }
+        if let Some(peers) = content.peers {
+            file.write_all(&read(peers)?)?;
         }
         file.write_all(&cpio.finish())?;
         Ok(Self(file))

@@ -2,7 +2,7 @@
 
 use crate::apt::Apt;
 use crate::arch::Arch;
-use crate::image;
+use crate::image::{self, Image};
 use crate::paths;
 use crate::release::Release;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -166,9 +166,9 @@ impl Store {
         }
     }
 
-    /// The archive of a whole system.
-    pub(crate) fn image(&self) -> Result<PathBuf> {
-        image::archive(&self.cache)
+    /// An archive of packages.
+    pub(crate) fn image(&self, image: &Image) -> Result<PathBuf> {
+        image::archive(&self.cache, image)
     }
 
     /// The file that remembers what a selector stood for; its age is the age of that knowledge.

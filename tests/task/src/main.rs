@@ -23,6 +23,7 @@ mod matrix;
 mod modules;
 mod packages;
 mod paths;
+mod peers;
 mod profiles;
 mod record;
 mod release;

@@ -41,6 +41,7 @@ struct Template {
     smp: u32,
     counted: bool,
     image: bool,
+    peers: bool,
     packages: bool,
     profile: Option<Profile>,
     reboots: bool,
@@ -61,6 +62,7 @@ const PLAIN: Template = Template {
     smp: 2,
     counted: false,
     image: false,
+    peers: false,
     packages: false,
     profile: None,
     reboots: false,
@@ -138,6 +140,8 @@ const TEMPLATES: &[Template] = &[
     Template { name: "costs", on: On::Daily(&[]), checks: "costs", ..COUNTED },
     Template { name: "costs-no-lsm", on: On::Daily(&[]), checks: "costs", lsm: LSM_WITHOUT_BPF, ..COUNTED },
     Template { name: "costs-trace", on: On::Daily(&[]), checks: "costs-trace", ..COUNTED },
+    // What others take for an open, by `./dev bench --peers`.
+    Template { name: "peers", on: On::Daily(&[]), checks: "peers", peers: true, ..COUNTED },
     // The ways out that stand on the kernel command line.
     Template { name: "off", on: On::Newest, checks: "off", params: &["aegisbpf.off"], ..PLAIN },
     Template { name: "audit", on: On::Newest, checks: "audit", params: &["aegisbpf.mode=audit"], ..PLAIN },
@@ -232,6 +236,7 @@ fn row(kernel: &Selector, template: &Template) -> Option<Row> {
         smp: template.smp,
         counted: template.counted,
         image: template.image,
+        peers: template.peers,
         packages: template.packages,
         profile: template.profile,
         reboots: template.reboots,

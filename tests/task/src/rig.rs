@@ -4,11 +4,13 @@ use crate::accel;
 use crate::arch::Arch;
 use crate::artifacts;
 use crate::disks::{self, Disk};
+use crate::image::{OF_PEERS, SYSTEM};
 use crate::initramfs::{Content, Initramfs};
 use crate::kernels::{Kernel, Store};
 use crate::modules;
 use crate::packages;
 use crate::paths;
+use crate::peers;
 use crate::profiles::{self, Profile};
 use crate::userland::Userland;
 use crate::vm::{self, Accel, Machine};
@@ -43,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) counted: bool,
     /// Boot a whole system, with systemd as init, and run there what is to be run.
     pub(crate) image: bool,
+    /// Take along the programs that others guard hosts with.
+    pub(crate) peers: bool,
     /// Take along the packages of this tree, of this version and of one before it.
     pub(crate) packages: bool,
     /// What confines the agent there.
@@ -135,9 +139,13 @@ impl Rig {
         let modules = modules::closure(&kernel.modules(), &setup.modules, drivers)?;
         let disks = if setup.disks { disks::make()? } else { Vec::new() };
         let run = setup.run.as_deref();
-        let image = if setup.image { Some(Store::open()?.image()?) } else { None };
+        let image = if setup.image { Some(Store::open()?.image(&SYSTEM)?) } else { None };
+        let peers = if setup.peers { Some(Store::open()?.image(&OF_PEERS)?) } else { None };
         let packages = if setup.packages { packages::for_upgrade()? } else { Vec::new() };
-        let files = setup.profile.map(profiles::files).transpose()?.unwrap_or_default();
+        let mut files = setup.profile.map(profiles::files).transpose()?.unwrap_or_default();
+        if setup.peers {
+            files.push(peers::profile()?);
+        }
         let arch = kernel.release.arch();
         let programs = self.programs(arch)?;
         let content = Content {
@@ -148,6 +156,7 @@ impl Rig {
             files: &files,
             run,
             image: image.as_deref(),
+            peers: peers.as_deref(),
             packages: &packages,
         };
         let initramfs = Initramfs::build(&content)?;

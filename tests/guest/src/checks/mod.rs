@@ -50,6 +50,7 @@ mod untrampolined;
 mod vectors;
 mod verifier;
 
+pub(crate) use self::bench::measured;
 use crate::boot::Boot;
 use crate::run::{CmdError, Outcome};
 use std::io;
@@ -185,6 +186,7 @@ fn of_x86_64(name: &str) -> Option<Vec<Check>> {
         "bench" => Some(bench::DAILY.to_vec()),
         "costs" => Some(bench::COSTS.to_vec()),
         "costs-trace" => Some(bench::TRACED.to_vec()),
+        "peers" => Some(bench::PEERS.to_vec()),
         "counted" => Some(load::COUNTED.to_vec()),
         _ => None,
     }

@@ -5,6 +5,7 @@ use crate::docs;
 use crate::fleet::{self, Options};
 use crate::kernels::{Selector, Store};
 use crate::matrix;
+use crate::peers;
 use crate::rig::Rig;
 use crate::vm::Accel;
 use anyhow::Result;
@@ -20,6 +21,7 @@ const QUICK: [&str; 2] = ["bench", "bench-no-lsm"];
 
 /// Options of `bench`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Args {
     /// A kernel: a series such as 6.12, or newest, or newest-1; can be given more than once
     #[arg(long = "kernel", value_name = "K", default_values = ["6.1", "6.12", "newest"])]
@@ -30,8 +32,11 @@ pub(crate) struct Args {
     /// Four operations under four conditions, and nothing is recorded
     #[arg(long)]
     quick: bool,
+    /// What others take for an open that they let through, instead of what everything of ours costs
+    #[arg(long, conflicts_with_all = ["check", "quick"])]
+    peers: bool,
     /// Measure nothing: write tests/bench.toml anew from what is recorded
-    #[arg(long, conflicts_with_all = ["kernels", "check", "quick", "binary", "jobs"])]
+    #[arg(long, conflicts_with_all = ["kernels", "check", "quick", "peers", "binary", "jobs"])]
     ceilings: bool,
     /// Take this binary as the agent instead of building it
     #[arg(long, value_name = "FILE")]
@@ -48,7 +53,11 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         println!("{}", bench::CEILINGS);
         return Ok(ExitCode::SUCCESS);
     }
-    let suffixes: &[&str] = if args.quick { &QUICK } else { &WHOLE };
+    let suffixes: &[&str] = match args {
+        Args { peers: true, .. } => &[peers::ROW],
+        Args { quick: true, .. } => &QUICK,
+        _ => &WHOLE,
+    };
     let mut words = Vec::new();
     for kernel in &args.kernels {
         let kernel = Selector::parse(kernel)?.name();

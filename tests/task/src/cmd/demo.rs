@@ -93,6 +93,7 @@ fn in_vm(agent: &Path, out: &mut dyn Write) -> Result<i32> {
         smp: 2,
         counted: false,
         image: false,
+        peers: false,
         packages: false,
         profile: None,
         reboots: false,

@@ -92,6 +92,7 @@ fn setup(seconds: u64) -> Setup {
         smp: PROCESSORS,
         counted: false,
         image: false,
+        peers: false,
         packages: false,
         profile: None,
         reboots: false,

@@ -174,6 +174,7 @@ fn setup(args: &Args) -> Setup {
         smp: args.smp,
         counted: args.counted,
         image: args.image,
+        peers: false,
         packages: false,
         profile: args.profile,
         reboots: false,

@@ -1,7 +1,7 @@
 //! What everything costs, in `docs/BENCHMARKS.md`, and its picture.
 
 use super::chart::{GAP, LEFT, PANEL, RIGHT, STYLE, Scale, TOP, WIDTH};
-use super::{benchmarks, head, row};
+use super::{benchmarks, head, peers, row};
 use crate::bench::{Bench, EMPTY, NOTHING, Row};
 use crate::paths;
 use crate::soak::{Soak, seconds as float};
@@ -68,9 +68,9 @@ pub(super) fn section(bench: &Bench) -> String {
     out += CONDITIONS;
     out += "\n![cost of an open over the number of rules](bench.svg)\n";
     for (name, one) in &bench.rows {
-        out += &operations(name, one);
+        out += &operations(name, one, &format!("`{}`", one.tier));
     }
-    out + &commands(bench)
+    out + &peers::section(bench) + &commands(bench)
 }
 
 /// One thing that was promised.
@@ -196,13 +196,13 @@ fn distinct<'a>(figures: impl Iterator<Item = &'a Figure>, field: fn(&Figure) ->
 }
 
 /// What each operation takes more than with nothing attached, under each condition.
-fn operations(name: &str, one: &Row) -> String {
+pub(super) fn operations(name: &str, one: &Row, of: &str) -> String {
     let counted = || one.figures.iter().filter(|figure| figure.unit == Unit::Instructions);
     let (whats, conditions) = (distinct(counted(), |f| &f.what), distinct(counted(), |f| &f.condition));
     let mut out = format!(
-        "\n#### `{name}`: `{}`, Linux {}\n\nInstructions, p50 / p99; those of other conditions than `nothing` are what is \
+        "\n#### `{name}`: {of}, Linux {}\n\nInstructions, p50 / p99; those of other conditions than `nothing` are what is \
          added to it.\n\n",
-        one.tier, one.kernel
+        one.kernel
     );
     let columns: Vec<&str> = std::iter::once("condition").chain(whats.iter().copied()).collect();
     out += &head(&columns);
@@ -334,7 +334,7 @@ mod tests {
     fn bench() -> Bench {
         let rows = [("6.12/costs", row("bpf-lsm", 240)), ("6.12/costs-no-lsm", row("modify-return", 300))];
         let rows = rows.into_iter().map(|(name, row)| (name.to_owned(), row)).collect();
-        Bench { binary_bytes: 5 << 20, rows }
+        Bench { binary_bytes: 5 << 20, rows, ..Bench::default() }
     }
 
     #[test]

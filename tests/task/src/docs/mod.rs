@@ -9,6 +9,7 @@ mod command;
 mod compatibility;
 mod contract;
 mod degraded;
+mod peers;
 mod privileges;
 mod sandbox;
 pub(crate) mod soak;

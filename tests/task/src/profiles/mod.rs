@@ -34,9 +34,14 @@ pub(crate) fn files(profile: Profile) -> Result<Vec<(&'static str, Vec<u8>)>> {
     }
 }
 
-/// Compiles the profile; a warning is an error. For the features of the oldest kernel: newer ones take that as well, and
-/// mediate what it says.
+/// Compiles the profile of the agent.
 pub(crate) fn apparmor() -> Result<Vec<u8>> {
+    compiled("apparmor/aegisbpf")
+}
+
+/// Compiles a profile in the tree; a warning is an error. For the features of the oldest kernel: newer ones take that as
+/// well, and mediate what it says.
+pub(crate) fn compiled(profile: &str) -> Result<Vec<u8>> {
     let root = paths::root()?;
     let target = paths::target_dir()?;
     fs::create_dir_all(&target)?;
@@ -50,7 +55,7 @@ pub(crate) fn apparmor() -> Result<Vec<u8>> {
         .arg(root.join("tests/task/data/apparmor-5.10.features"))
         .arg("--ofile")
         .arg(&out)
-        .arg(root.join("apparmor/aegisbpf")));
+        .arg(root.join(profile)));
     let bytes = compiled.and_then(|()| Ok(fs::read(&out)?));
     drop(fs::remove_file(&out));
     bytes
@@ -61,7 +66,7 @@ fn run(command: &mut Command) -> Result<()> {
 }
 
 /// What a program says, on both of its outputs; told when it fails.
-fn output(command: &mut Command) -> Result<String> {
+pub(crate) fn output(command: &mut Command) -> Result<String> {
     let program = command.get_program().to_owned();
     let shown = Path::new(&program).file_name().unwrap_or(OsStr::new("")).to_string_lossy().into_owned();
     let output = command.env("LC_ALL", "C").output();

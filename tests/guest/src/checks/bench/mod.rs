@@ -4,9 +4,11 @@
 mod commands;
 mod empty;
 mod operations;
+mod peers;
 mod rules;
 
 use self::operations::{ALL, DENYING, FEW, NAMED, OBSERVING, Operation, measure, prepare};
+pub(crate) use self::peers::main as measured;
 use super::agent::{self, Agent, SOON, at, ends};
 use super::{Check, CheckError, Ctx};
 use crate::report;
@@ -40,6 +42,9 @@ pub(super) const TRACED: [Check; 2] = [
     Check { id: "bench.nothing", run: |_| nothing(ALL) },
     Check { id: "bench.audit", run: |_| audit("tracepoint") },
 ];
+
+/// What others take for an open.
+pub(super) const PEERS: [Check; 6] = peers::CHECKS;
 
 /// With a million rules an emulated machine takes minutes for a command.
 const LONG: Duration = Duration::from_mins(20);

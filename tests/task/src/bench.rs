@@ -5,6 +5,7 @@ use crate::peers::Peers;
 use crate::record;
 use crate::release::Release;
 use crate::row::Fault;
+use crate::sizes::Part;
 use anyhow::{Context as _, Result};
 use guest::{Figure, Line, Unit};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,9 @@ pub(crate) const EMPTY: &str = "empty";
 pub(crate) struct Bench {
     /// The size of the agent's file.
     pub(crate) binary_bytes: u64,
+    /// What each crate takes of it.
+    #[serde(default)]
+    pub(crate) crates: BTreeMap<String, Part>,
     /// By the names of the rows.
     pub(crate) rows: BTreeMap<String, Row>,
     /// What others take, by the names of the rows.
@@ -53,10 +57,17 @@ impl Bench {
 
     /// Puts one row in the place of what was recorded of it before.
     pub(crate) fn keep(binary_bytes: u64, name: &str, row: Row) -> Result<()> {
-        let mut bench = Self::read()?;
-        bench.binary_bytes = binary_bytes;
-        bench.rows.insert(name.to_owned(), row);
-        record::write(RECORD, &bench)
+        record::write(RECORD, &Self::read()?.with(binary_bytes, name, row))
+    }
+
+    fn with(mut self, binary_bytes: u64, name: &str, row: Row) -> Self {
+        self.rows.insert(name.to_owned(), row);
+        Self { binary_bytes, ..self }
+    }
+
+    /// The same with what each crate takes of the agent's file.
+    pub(crate) fn keep_crates(binary_bytes: u64, crates: BTreeMap<String, Part>) -> Result<()> {
+        record::write(RECORD, &Self { binary_bytes, crates, ..Self::read()? })
     }
 
     /// The same with what others take.
@@ -219,6 +230,15 @@ pub(crate) mod tests {
 
     fn bench(row: Row) -> Bench {
         Bench { binary_bytes: 1, rows: [("6.12/costs".to_owned(), row)].into(), ..Bench::default() }
+    }
+
+    #[test]
+    fn a_row_replaces_itself_alone() {
+        let before = bench(row("bpf-lsm", 220)).with(2, "6.1/costs", row("bpf-lsm", 230));
+        let after = before.clone().with(3, "6.1/costs", row("bpf-lsm", 240));
+        assert_eq!(after.rows.keys().collect::<Vec<_>>(), ["6.1/costs", "6.12/costs"]);
+        assert_eq!(after.rows.get("6.12/costs"), before.rows.get("6.12/costs"));
+        assert_eq!((after.rows.get("6.1/costs"), after.binary_bytes), (Some(&row("bpf-lsm", 240)), 3));
     }
 
     #[test]

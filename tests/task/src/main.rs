@@ -34,6 +34,7 @@ mod row;
 mod rules;
 mod samples;
 mod single;
+mod sizes;
 mod soak;
 mod supply;
 mod tally;

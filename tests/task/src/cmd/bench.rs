@@ -1,5 +1,6 @@
 //! `./dev bench`: what everything costs, in instructions of the guest, so that it repeats.
 
+use crate::artifacts;
 use crate::bench::{self, Bench, Ceilings};
 use crate::docs;
 use crate::fleet::{self, Options};
@@ -7,8 +8,10 @@ use crate::kernels::{Selector, Store};
 use crate::matrix;
 use crate::peers;
 use crate::rig::Rig;
+use crate::sizes;
 use crate::vm::Accel;
 use anyhow::Result;
+use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -35,8 +38,11 @@ pub(crate) struct Args {
     /// What others take for an open that they let through, instead of what everything of ours costs
     #[arg(long, conflicts_with_all = ["check", "quick"])]
     peers: bool,
+    /// What each crate takes of the binary, instead: no VM, but a build of its own
+    #[arg(long, conflicts_with_all = ["kernels", "check", "quick", "peers", "jobs"])]
+    sizes: bool,
     /// Measure nothing: write tests/bench.toml anew from what is recorded
-    #[arg(long, conflicts_with_all = ["kernels", "check", "quick", "peers", "binary", "jobs"])]
+    #[arg(long, conflicts_with_all = ["kernels", "check", "quick", "peers", "sizes", "binary", "jobs"])]
     ceilings: bool,
     /// Take this binary as the agent instead of building it
     #[arg(long, value_name = "FILE")]
@@ -51,6 +57,12 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     if args.ceilings {
         Ceilings::settle()?;
         println!("{}", bench::CEILINGS);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.sizes {
+        let agent = artifacts::agent(args.binary.as_deref())?;
+        Bench::keep_crates(fs::metadata(agent)?.len(), sizes::measure()?)?;
+        docs::bench::write(&Bench::read()?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let suffixes: &[&str] = match args {

@@ -1,7 +1,7 @@
 //! What everything costs, in `docs/BENCHMARKS.md`, and its picture.
 
 use super::chart::{GAP, LEFT, PANEL, RIGHT, STYLE, Scale, TOP, WIDTH};
-use super::{benchmarks, head, peers, row};
+use super::{benchmarks, head, peers, row, sizes};
 use crate::bench::{Bench, EMPTY, NOTHING, Row};
 use crate::paths;
 use crate::soak::{Soak, seconds as float};
@@ -70,7 +70,7 @@ pub(super) fn section(bench: &Bench) -> String {
     for (name, one) in &bench.rows {
         out += &operations(name, one, &format!("`{}`", one.tier));
     }
-    out + &peers::section(bench) + &commands(bench)
+    out + &peers::section(bench) + &commands(bench) + &sizes::section(bench)
 }
 
 /// One thing that was promised.

@@ -12,6 +12,7 @@ mod degraded;
 mod peers;
 mod privileges;
 mod sandbox;
+mod sizes;
 pub(crate) mod soak;
 mod suite;
 

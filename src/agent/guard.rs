@@ -9,7 +9,7 @@ use super::{
 use crate::{
     abi,
     enforce::{
-        Attached, Counters, Enroller, Held, HookProof, Loaded, Missing, Outcome, Pins, Prover, own_id,
+        Attached, Counters, Enroller, Held, HookProof, Kept, Loaded, Missing, Outcome, Pins, Prover, own_id,
     },
     kernel::{Kernel, errno_name},
     plan::Accept,
@@ -44,8 +44,8 @@ pub struct Setup<'a> {
 pub struct Guard {
     /// The tier.
     pub tier: &'static Tier,
-    /// Programs and maps.
-    pub loaded: Loaded,
+    /// Its maps.
+    pub loaded: Kept,
     /// The attached hooks.
     pub attached: Vec<Attached>,
     /// Optional hooks that did not attach.
@@ -82,7 +82,7 @@ impl Guard {
         }
         let mut guard = Self {
             tier,
-            loaded,
+            loaded: Kept::of(&loaded)?,
             attached,
             missing,
             proofs: Vec::new(),
@@ -99,10 +99,10 @@ impl Guard {
         }
         guard.set_mode(mode);
         if let Some(pins) = pins {
-            pins.keep(&guard.loaded, &guard.attached, enroller.enrolment())?;
+            pins.keep(&loaded, &guard.attached, enroller.enrolment())?;
             match &guard.prover {
                 Some(prover) if requested.guard => {
-                    guard.loaded.arm(kernel, &enroller, pins, &guard.attached, prover.helper())?;
+                    loaded.arm(kernel, &enroller, pins, &guard.attached, prover.helper())?;
                 }
                 _ => guard.loaded.bank.disarm(),
             }

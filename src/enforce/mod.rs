@@ -27,7 +27,7 @@ pub use self::{
     object::{Attached, Loaded, Missing},
     pins::{Pinned, Pins},
     proof::{HookProof, Outcome, Prover},
-    reader::{Counters, Reader},
+    reader::{Counters, Kept, Reader},
     seal::Seals,
     sizes::MapSize,
 };

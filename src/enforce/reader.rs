@@ -1,19 +1,50 @@
-//! Events and counters, read from the kernel.
+//! What an agent reads once its programs are at work: events, counters, rule sets.
 
 use std::{
+    collections::BTreeMap,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 use serde::Serialize;
 
-use super::{EnforceError, Loaded, object::map_error};
+use super::{Bank, EnforceError, Loaded, object::map_error};
 use crate::{
     abi,
     sys::{bpf, ring::Ring},
+    tier::Attach,
 };
 
 const EVENTS: &str = "events";
+const COUNTERS: &str = "counters";
+
+/// What is kept of what was loaded, once that is at work: the code of the programs takes more memory than all the rest.
+#[derive(Debug)]
+pub struct Kept {
+    /// The control block and the rule sets.
+    pub bank: Bank,
+    /// Ids of the maps that hold the rules, where they are not pinned.
+    pub maps: BTreeMap<String, u32>,
+    events: OwnedFd,
+    counters: OwnedFd,
+}
+
+impl Kept {
+    /// The same maps once more, so that what was loaded can go.
+    pub fn of(loaded: &Loaded) -> Result<Self, EnforceError> {
+        let open = |name: &'static str| {
+            loaded.map(name)?.try_clone_to_owned().map_err(|source| map_error(name, "opened", source))
+        };
+        let attach = loaded.bank.attach();
+        let unpinned = attach == Attach::RawTracepoint;
+        Ok(Self {
+            bank: Bank::new(attach, &open)?,
+            maps: if unpinned { loaded.map_ids()? } else { BTreeMap::new() },
+            events: open(EVENTS)?,
+            counters: open(COUNTERS)?,
+        })
+    }
+}
 
 /// The ring buffer's reading end. Readable (as a descriptor) when there is something to read.
 #[derive(Debug)]
@@ -24,9 +55,8 @@ pub struct Reader {
 
 impl Reader {
     /// Opens the ring buffer. Events that an earlier run left unread come first.
-    pub fn new(loaded: &Loaded) -> Result<Self, EnforceError> {
-        let opened = |source| map_error(EVENTS, "opened", source);
-        let map = loaded.map(EVENTS)?.try_clone_to_owned().map_err(opened)?;
+    pub fn new(kept: &Kept) -> Result<Self, EnforceError> {
+        let map = kept.events.try_clone().map_err(|source| map_error(EVENTS, "opened", source))?;
         let ring = Ring::new(map.as_fd()).map_err(|source| map_error(EVENTS, "mapped", source))?;
         Ok(Self { ring, map })
     }
@@ -59,9 +89,9 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Reads the counters of a prepared object.
-    pub fn of(loaded: &Loaded) -> Result<Self, EnforceError> {
-        Self::read(loaded.map("counters")?).map_err(|source| map_error("counters", "read", source))
+    /// Reads the counters of this process's programs.
+    pub fn of(kept: &Kept) -> Result<Self, EnforceError> {
+        Self::read(kept.counters.as_fd()).map_err(|source| map_error(COUNTERS, "read", source))
     }
 
     /// Reads a counter map.

@@ -67,8 +67,6 @@ pub(super) struct Watch {
     /// Cgroups of the policy that are others by now.
     moved: Vec<String>,
     sandbox: String,
-    /// Ids of the maps, where they are not pinned.
-    maps: BTreeMap<String, u32>,
     /// How many events were told as lost, by what had no room for them.
     told_lost: BTreeMap<&'static str, u64>,
     repeats: Repeats,
@@ -127,7 +125,6 @@ impl Watch {
         let ready = reader.as_fd().try_clone_to_owned().and_then(Async::new_nonblocking);
         let ready = ready.map_err(|source| AgentError::Loop { action: "watch the ring buffer", source })?;
         let policy = (guard.loaded.bank.in_force(), Some(record));
-        let maps = if guard.tier.enforces() { BTreeMap::new() } else { guard.loaded.map_ids()? };
         let mut seals = Seals::default();
         seals.note(&guard.loaded.bank)?;
         let repeats = &guard.loaded.bank.control.repeats;
@@ -154,7 +151,6 @@ impl Watch {
             policy,
             moved: Vec::new(),
             sandbox,
-            maps,
             told_lost,
             repeats: Repeats::new(options.repeat_window),
             figures: Figures::new(),

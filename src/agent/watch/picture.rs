@@ -52,7 +52,7 @@ impl Watch {
             sandbox: Some(self.sandbox.clone()),
             guard: guard_state(&self.guard.loaded.bank),
             reasons,
-            maps: self.maps.clone(),
+            maps: self.guard.loaded.maps.clone(),
         })
     }
 

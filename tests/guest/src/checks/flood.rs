@@ -18,8 +18,9 @@ pub(super) const KINDS: [Check; 2] = [
     Check { id: "flood.agent-killed", run: |_| killed() },
 ];
 
-pub(super) const CHECKS: [Check; 2] = [
+pub(super) const CHECKS: [Check; 3] = [
     Check { id: "flood.fifty-thousand-a-second", run: fast },
+    Check { id: "flood.past-the-end", run: |_| past_the_end() },
     Check { id: "flood.overflow", run: |_| overflow() },
 ];
 
@@ -43,14 +44,14 @@ impl Flooded {
     fn start(id: &str) -> Result<Self, CheckError> {
         let place = Place::new(id)?;
         place.deny("")?;
-        Self::over(place)
+        Self::over(place, "")
     }
 
     /// The events of an agent before are gone.
-    fn over(place: Place) -> Result<Self, CheckError> {
+    fn over(place: Place, more: &str) -> Result<Self, CheckError> {
         let events = format!("{}/events", place.dir);
         let run = format!(
-            "exec {AGENT} run --enforce --allow-unsigned-policy --log-format json --policy {} >{events}",
+            "exec {AGENT} run --enforce --allow-unsigned-policy --log-format json --policy {} {more} >{events}",
             place.policy
         );
         let agent = load::unheard(&run)?;
@@ -173,6 +174,26 @@ fn rss(pid: u32) -> Result<u64, CheckError> {
     Ok(line.trim().trim_end_matches(" kB").parse().unwrap_or(0))
 }
 
+/// More than the ring buffer holds twice over, each told for itself, by an agent that keeps up: what lies across its end
+/// is put together as what lies elsewhere.
+fn past_the_end() -> Result<(), CheckError> {
+    const ROUNDS: u64 = 40;
+    const EACH: u64 = 500;
+    let place = Place::new("end")?;
+    place.deny("")?;
+    let flooded = Flooded::over(place, "--repeat-window 0s")?;
+    for _ in 0..ROUNDS {
+        many(&flooded.place.secret, EACH)?;
+        thread::sleep(Duration::from_millis(300));
+    }
+    let (told, lost, lines) = flooded.told()?;
+    report::send(&Line::Note(format!("{} denials told for themselves: {told}, lost {lost}", ROUNDS * EACH)));
+    want("each for itself", told == lines as u64, true)?;
+    // A record takes half a KiB at least.
+    want("twice what it holds told", told > 17_000, true)?;
+    accounted(ROUNDS * EACH, told, lost)
+}
+
 /// While the agent stands still, more is denied than the ring buffer holds.
 fn overflow() -> Result<(), CheckError> {
     const DENIALS: u64 = 30_000;
@@ -204,7 +225,7 @@ fn kinds() -> Result<(), CheckError> {
     fs::hard_link(&place.secret, &link)
         .map_err(|source| CheckError::File { path: link.clone().into(), source })?;
     place.deny("")?;
-    let mut flooded = Flooded::over(place)?;
+    let mut flooded = Flooded::over(place, "")?;
     let secret = flooded.place.secret.clone();
     many(&secret, MANY)?;
     // By now it has seen enough of them, if only it was given the time to look.
@@ -252,7 +273,7 @@ fn killed() -> Result<(), CheckError> {
     // The kernel no longer counts for it.
     thread::sleep(Duration::from_secs(3));
     many(&flooded.place.secret, 500)?;
-    let (told, lost, _) = Flooded::over(flooded.place)?.told()?;
+    let (told, lost, _) = Flooded::over(flooded.place, "")?.told()?;
     want("some were lost with it", lost > 0, true)?;
     want("what came later was told", told >= 500, true)?;
     accounted(7000, before + told, lost)

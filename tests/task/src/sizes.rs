@@ -52,9 +52,7 @@ pub(crate) fn measure() -> Result<BTreeMap<String, Part>> {
     let mut parts = summed(&String::from_utf8_lossy(&output.stdout));
     let manifest = fs::read_to_string(paths::root()?.join("Cargo.toml"))?;
     for name in direct(&manifest)? {
-        if let Some(part) = parts.get_mut(&name) {
-            part.direct = true;
-        }
+        parts.entry(name).or_default().direct = true;
     }
     Ok(parts)
 }

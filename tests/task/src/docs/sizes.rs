@@ -12,9 +12,9 @@ const SMALL: u64 = 8 * 1024;
 const METHOD: &str = "
 Bytes of the static binary by crate, from the symbols of a build that keeps them and is the same otherwise: functions, and
 constants that have a name. A generic function counts where it is written, whoever uses it. `yes` are those that the agent
-asks for itself; the others come with them, or are Rust's own library (`core`, `alloc`, `std` and what that is made of). What
-has no name of its own is of nobody: the programs for the kernel, texts and pages that are compiled in, tables for relocation
-and for unwinding, headers.
+asks for itself; the others come with them, or are Rust's own library (`core`, `alloc`, `std` and what that is made of); one
+without a byte is macros, names for others, or not used. What has no name of its own is of nobody: the programs for the
+kernel, texts and pages that are compiled in, tables for relocation and for unwinding, headers.
 
 `./dev bench --sizes` measures it anew.
 

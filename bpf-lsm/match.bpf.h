@@ -442,7 +442,7 @@ GLOBAL u64 match(u64 asked, u64 said, u64 dentry, u64 file_address)
  * not be linked or moved from a denied name, or out of a denied tree, whatever operation the rule denies. What is
  * denied by its inode may: it stays denied.
  */
-GLOBAL u64 leaves(u64 slot_number, u64 said, u64 from, u64 to, u64 mount)
+static __always_inline u64 leaves(u64 slot_number, u64 said, u64 from, u64 to, u64 mount)
 {
 	u32 slot = slot_number % AEGIS_SLOTS;
 	u32 features = control.slots[slot].features, ops;

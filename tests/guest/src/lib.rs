@@ -107,6 +107,13 @@ pub enum Line {
         /// The samples, one a line.
         text: String,
     },
+    /// What was typed and what came of it, for whoever runs the matrix to keep and to compare.
+    Transcript {
+        /// What it is of.
+        name: String,
+        /// The commands with what they printed.
+        text: String,
+    },
     /// What was measured, for whoever runs the matrix to judge and to keep.
     Figure(Figure),
     /// What could not be measured, for whoever runs the matrix to keep.
@@ -136,6 +143,7 @@ impl fmt::Display for Line {
             Self::Note(text) => write!(f, "@note {}", escape(text)),
             Self::Report(text) => write!(f, "@report {}", escape(text)),
             Self::Metrics { state, at, text } => write!(f, "@metrics {state} {at} {}", escape(text)),
+            Self::Transcript { name, text } => write!(f, "@transcript {name} {}", escape(text)),
             // Numbers and words are always JSON, on one line.
             Self::Figure(figure) => {
                 write!(f, "@figure {}", serde_json::to_string(figure).unwrap_or_default())
@@ -164,6 +172,10 @@ impl Line {
                 let (state, rest) = rest.split_once(' ')?;
                 let (at, text) = rest.split_once(' ')?;
                 Some(Self::Metrics { state: state.to_owned(), at: at.parse().ok()?, text: unescape(text) })
+            }
+            "@transcript" => {
+                let (name, text) = rest.split_once(' ')?;
+                Some(Self::Transcript { name: name.to_owned(), text: unescape(text) })
             }
             "@figure" => serde_json::from_str(rest).ok().map(Self::Figure),
             "@unmeasured" => {
@@ -216,6 +228,7 @@ mod tests {
             Line::Note("two\nlines".into()),
             Line::Report("{\n  \"a\": 1\n}\n".into()),
             Line::Metrics { state: "a".into(), at: 7, text: "b{c=\"\\\\\"} 1\nd 2".into() },
+            Line::Transcript { name: "a".into(), text: "# b\n  c\n".into() },
             Line::Figure(Figure::of(Unit::Nanoseconds, "a", "b c", vec![3, 1])),
             Line::Unmeasured { peer: "a".into(), why: "b\nc d".into() },
             Line::Done { passed: 3, failed: 1 },

@@ -11,10 +11,11 @@ use crate::record::{Outcome, Record};
 use crate::reports;
 use crate::results::{self, Outcome as Checked, Results};
 use crate::rig::Rig;
-use crate::row::{Seen, Verdict, judge};
+use crate::row::{Fault, Seen, Verdict, judge};
 use crate::rules;
 use crate::samples::{self, Samples};
 use crate::tally::Count;
+use crate::transcripts::Transcripts;
 use anyhow::{Context as _, Result, bail};
 use guest::Line;
 use std::process::Command;
@@ -142,6 +143,8 @@ struct Found {
     report: Option<String>,
     /// What the metrics said in each state that an alert is about.
     samples: Option<samples::Row>,
+    /// What the commands of the README print.
+    transcripts: Option<Transcripts>,
     /// What everything costs, with the size of the agent.
     costs: Option<(u64, bench::Row)>,
     /// What others take for an open.
@@ -149,15 +152,14 @@ struct Found {
 }
 
 /// Records a row as soon as it has ended: a matrix takes hours. What cannot be recorded has failed.
-fn kept(
-    row: &str,
-    Found { ways, failures, privileges, drill, report, samples, costs, peers }: Found,
-) -> Count {
+fn kept(row: &str, found: Found) -> Count {
+    let Found { ways, failures, privileges, drill, report, samples, transcripts, costs, peers } = found;
     let ways = ways.map_or(Ok(()), |ways| Record::keep(row, ways));
     let failures = |()| failures.map_or(Ok(()), |failures| Results::keep(results::FAILURES, row, failures));
     let drill = |()| drill.map_or(Ok(()), |drill| Results::keep(results::DRILL, row, drill));
     let report = |()| report.map_or(Ok(()), |text| reports::keep(row, &text));
     let samples = |()| samples.map_or(Ok(()), |samples| Samples::keep(row, samples));
+    let transcripts = |()| transcripts.map_or(Ok(()), Transcripts::keep);
     let privileges =
         |()| privileges.map_or(Ok(()), |privileges| Results::keep(results::PRIVILEGES, row, privileges));
     let costs = |()| costs.map_or(Ok(()), |(bytes, costs)| Bench::keep(bytes, row, costs));
@@ -168,6 +170,7 @@ fn kept(
         .and_then(drill)
         .and_then(report)
         .and_then(samples)
+        .and_then(transcripts)
         .and_then(costs)
         .and_then(peers);
     let Err(error) = kept else {
@@ -218,6 +221,14 @@ fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<(Verdict, Found)> 
         found.peers = Some(Peers::of(&kernel.release, &seen.lines)?);
         return Ok((verdict, found));
     }
+    match Transcripts::of(&ready.row.setup.name, &kernel.release, &seen.lines) {
+        Some(told) if options.record && verdict.failed() == 0 => found.transcripts = Some(told),
+        Some(told) if !options.record => {
+            let differ = told.differences(&Transcripts::read()?).into_iter();
+            verdict.faults.extend(differ.map(|detail| Fault { id: "transcripts".to_owned(), detail }));
+        }
+        _ => {}
+    }
     let costs = bench::Row::of(&kernel.release, ready.row.suffix, &seen.lines);
     let whole = ready.row.checks.starts_with(COSTS) && ready.row.chosen.is_empty() && verdict.failed() == 0;
     if options.ceilings
@@ -233,7 +244,7 @@ fn one(rig: &Rig, ready: &Ready, options: &Options) -> Result<(Verdict, Found)> 
 
 fn show(row: &str, line: &Line) {
     match line {
-        Line::Report(_) | Line::Metrics { .. } => {}
+        Line::Report(_) | Line::Metrics { .. } | Line::Transcript { .. } => {}
         Line::Figure(figure) => println!("{row}  {}", bench::told(figure)),
         line => println!("{row}  {line}"),
     }

@@ -38,6 +38,7 @@ mod sizes;
 mod soak;
 mod supply;
 mod tally;
+mod transcripts;
 mod unit;
 mod userland;
 mod vm;

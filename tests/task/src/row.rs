@@ -85,7 +85,11 @@ pub(crate) fn judge(expected: &[String], seen: &Seen) -> Verdict {
                 verdict.fault(id, detail.as_str());
             }
             Line::Note(text) => verdict.notes.push(text.clone()),
-            Line::Report(_) | Line::Metrics { .. } | Line::Figure(_) | Line::Unmeasured { .. } => {}
+            Line::Report(_)
+            | Line::Metrics { .. }
+            | Line::Transcript { .. }
+            | Line::Figure(_)
+            | Line::Unmeasured { .. } => {}
             Line::Done { passed, failed } => done = Some((*passed, *failed)),
             Line::Exit(_) => verdict.fault("row", "the guest ran a command instead of checks"),
         }

@@ -34,6 +34,8 @@ mod policy;
 mod privileges;
 #[cfg(target_arch = "x86_64")]
 mod proof;
+#[cfg(target_arch = "x86_64")]
+mod readme;
 mod refusals;
 mod rig;
 #[cfg(target_arch = "x86_64")]
@@ -148,6 +150,7 @@ fn of_x86_64(name: &str) -> Option<Vec<Check>> {
         "operate" => Some(
             [
                 smoke::CHECKS.as_slice(),
+                &readme::CHECKS,
                 &proof::CHECKS,
                 &ledger::CHECKS,
                 &glass::CHECKS,

@@ -78,9 +78,10 @@ pub(crate) struct Args {
     verbose: bool,
     /// Record what became of the ways to a file, in docs/surface.json, of the checks that provoke a failure, in
     /// docs/failures.json, of taking away privileges, in docs/capabilities.json, of the drill of a taken-over agent, in
-    /// docs/drill.json, what doctor reports, in docs/reports/, and what the metrics say in the states that alerts are
-    /// about, in docs/metrics.json; `./dev docs` then makes the documents of it. With --check alerts. the metrics, with
-    /// --check doctor. the reports alone
+    /// docs/drill.json, what doctor reports, in docs/reports/, what the metrics say in the states that alerts are
+    /// about, in docs/metrics.json, and what the commands of the README print, in docs/transcripts.json; `./dev docs` then
+    /// makes the documents of it. With --check alerts. the metrics, with --check doctor. the reports, with --check readme.
+    /// the README's alone
     #[arg(long, conflicts_with_all = ["one", "params"])]
     record: bool,
     /// List rows and kernels

@@ -1,13 +1,11 @@
 //! The tables of `docs/COMPATIBILITY.md`: what became of the ways on each kernel, and what doctor reported there.
 
-use super::{head, row};
-use crate::paths;
+use super::{between, head, kept, row};
 use crate::record::{End, Outcome, Record};
 use crate::release::Release;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::fs;
 
 pub(super) const PATH: &str = "docs/COMPATIBILITY.md";
 
@@ -24,16 +22,8 @@ const TIERS: [(&str, &str); 3] = [
 
 /// The document as it is, with its tables anew. `reports` is the table of what doctor reported.
 pub(super) fn text(record: &Record, ways: usize, reports: &str) -> Result<String> {
-    let kept = fs::read_to_string(paths::root()?.join(PATH)).context(PATH)?;
-    between(&between(&kept, RECORDED, &table(record, ways))?, REPORTED, reports)
-}
-
-/// The text with something else between two marks.
-fn between(text: &str, [begin, end]: [&str; 2], inner: &str) -> Result<String> {
-    let missing = |mark: &str| format!("{PATH} has no '{}'", mark.trim());
-    let (before, rest) = text.split_once(begin).with_context(|| missing(begin))?;
-    let (_, after) = rest.split_once(end).with_context(|| missing(end))?;
-    Ok(format!("{before}{begin}{inner}{end}{after}"))
+    let kept = kept(PATH)?;
+    between(PATH, &between(PATH, &kept, RECORDED, &table(record, ways))?, REPORTED, reports)
 }
 
 fn table(record: &Record, ways: usize) -> String {
@@ -132,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_document_says_where_its_table_is_from() {
-        let kept = fs::read_to_string(paths::root().expect("a root").join(PATH)).expect("the document");
+        let kept = kept(PATH).expect("the document");
         assert!(kept.lines().next().is_some_and(|line| line.starts_with("<!-- ") && line.contains(RECORD)));
     }
 }

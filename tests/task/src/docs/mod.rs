@@ -11,6 +11,7 @@ mod contract;
 mod degraded;
 mod peers;
 mod privileges;
+mod readme;
 mod sandbox;
 mod sizes;
 pub(crate) mod soak;
@@ -18,12 +19,15 @@ mod suite;
 
 use self::contract::Contracts;
 use crate::bench::Bench;
+use crate::paths;
 use crate::record::Record;
 use crate::reports;
 use crate::results::{self, Results};
 use crate::soak::Soak;
-use anyhow::{Result, anyhow};
+use crate::transcripts::Transcripts;
+use anyhow::{Context as _, Result, anyhow};
 use guest::{Scenario, scenarios};
+use std::fs;
 
 /// The ids of the checks that provoke a failure of the contracts.
 pub(crate) fn provoking() -> Result<Vec<String>> {
@@ -47,7 +51,10 @@ pub(crate) fn all() -> Result<Vec<Document>> {
     let contracts = Contracts::read()?;
     let (page, table) = aegisbpf::cmd::render(&reports::all()?)?;
     let mut all = command::documents()?;
+    let transcripts = Transcripts::read()?;
     all.extend([
+        Document { path: readme::PATH, text: readme::text(&transcripts)? },
+        Document { path: readme::README, text: readme::readme(&transcripts, &kept(readme::README)?)? },
         Document { path: benchmarks::PATH, text: benchmarks::text(&Bench::read()?, &Soak::read()?) },
         Document { path: bench::PICTURE, text: bench::picture(&Bench::read()?) },
         Document { path: soak::PICTURE, text: soak::picture(&Soak::read()?) },
@@ -67,6 +74,19 @@ pub(crate) fn all() -> Result<Vec<Document>> {
         Document { path: checks::PATH, text: checks::text() },
     ]);
     Ok(all)
+}
+
+/// A document as it is kept.
+fn kept(path: &str) -> Result<String> {
+    fs::read_to_string(paths::root()?.join(path)).with_context(|| path.to_owned())
+}
+
+/// The text of a document with something else between two marks.
+fn between(path: &str, text: &str, [begin, end]: [&str; 2], inner: &str) -> Result<String> {
+    let missing = |mark: &str| format!("{path} has no '{}'", mark.trim());
+    let (before, rest) = text.split_once(begin).with_context(|| missing(begin))?;
+    let (_, after) = rest.split_once(end).with_context(|| missing(end))?;
+    Ok(format!("{before}{begin}{inner}{end}{after}"))
 }
 
 fn ways() -> Result<&'static [Scenario]> {

@@ -377,3 +377,33 @@ fn a_page_is_made_of_reports_alone() {
     refused(&["doctor", "--html", &path("x.html")], 64, &["--render"]);
     assert!(!dir.path().join("x.html").exists());
 }
+
+/// What the binary prints is what is installed: the files of the tree.
+#[test]
+fn pages_and_completions_are_those_that_are_installed() {
+    for (args, file) in [
+        (&["man"][..], "dist/man/aegisbpf.8"),
+        (&["man", "aegisbpf.8"], "dist/man/aegisbpf.8"),
+        (&["man", "aegisbpf-policy"], "dist/man/aegisbpf-policy.5"),
+        (&["man", "concepts"], "dist/man/aegisbpf-concepts.7"),
+        (&["man", "7"], "dist/man/aegisbpf-concepts.7"),
+        (&["completions", "bash"], "dist/completions/aegisbpf.bash"),
+        (&["completions", "zsh"], "dist/completions/_aegisbpf"),
+        (&["completions", "fish"], "dist/completions/aegisbpf.fish"),
+    ] {
+        let output = aegisbpf(args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        assert!(output.stderr.is_empty(), "{args:?} talks where nobody sees it");
+        assert!(output.stdout == std::fs::read(file).expect(file), "{args:?} is not {file}");
+    }
+    let listed = String::from_utf8(aegisbpf(&["man", "--list"]).stdout).expect("UTF-8");
+    for entry in std::fs::read_dir("dist/man").expect("pages") {
+        let name = entry.expect("an entry").file_name().into_string().expect("UTF-8");
+        let (page, section) = name.rsplit_once('.').expect("a section");
+        let line = listed.lines().find(|line| line.split_whitespace().next() == Some(page));
+        assert!(line.expect(page).contains(&format!("({section})")), "{listed}");
+    }
+    refused(&["man", "aegisbpf-polcy"], 64, &["aegisbpf-polcy", "did you mean policy?"]);
+    refused(&["man", "3"], 64, &["aegisbpf man --list"]);
+    refused(&["completions", "csh"], 64, &["csh", "zsh"]);
+}

@@ -127,7 +127,10 @@ fn it_comes_and_goes_without_a_trace() {
     let system = System::new();
     let before = system.tree();
     let put = system.deeds(&["install"]);
-    assert!(put.len() >= 11 && put.values().all(|action| action == "new"), "{put:?}");
+    for page in ["man8/aegisbpf.8", "man5/aegisbpf-policy.5", "man7/aegisbpf-concepts.7"] {
+        assert!(put.contains_key(&format!("usr/share/man/{page}")), "{put:?}");
+    }
+    assert!(put.len() >= 12 && put.values().all(|action| action == "new"), "{put:?}");
     assert_eq!(fs::read(system.path("usr/sbin/aegisbpf")).expect("it"), fs::read(&*PROGRAM).expect("it"));
     let mode = |path: &str| fs::metadata(system.path(path)).expect(path).permissions().mode() & 0o7777;
     for (path, wanted) in [

@@ -25,6 +25,9 @@ _aegisbpf() {
             aegisbpf,canary)
                 cmd="aegisbpf__subcmd__canary"
                 ;;
+            aegisbpf,completions)
+                cmd="aegisbpf__subcmd__completions"
+                ;;
             aegisbpf,contract)
                 cmd="aegisbpf__subcmd__contract"
                 ;;
@@ -57,6 +60,9 @@ _aegisbpf() {
                 ;;
             aegisbpf,keys)
                 cmd="aegisbpf__subcmd__keys"
+                ;;
+            aegisbpf,man)
+                cmd="aegisbpf__subcmd__man"
                 ;;
             aegisbpf,metrics)
                 cmd="aegisbpf__subcmd__metrics"
@@ -169,6 +175,9 @@ _aegisbpf() {
             aegisbpf__subcmd__help,canary)
                 cmd="aegisbpf__subcmd__help__subcmd__canary"
                 ;;
+            aegisbpf__subcmd__help,completions)
+                cmd="aegisbpf__subcmd__help__subcmd__completions"
+                ;;
             aegisbpf__subcmd__help,contract)
                 cmd="aegisbpf__subcmd__help__subcmd__contract"
                 ;;
@@ -201,6 +210,9 @@ _aegisbpf() {
                 ;;
             aegisbpf__subcmd__help,keys)
                 cmd="aegisbpf__subcmd__help__subcmd__keys"
+                ;;
+            aegisbpf__subcmd__help,man)
+                cmd="aegisbpf__subcmd__help__subcmd__man"
                 ;;
             aegisbpf__subcmd__help,metrics)
                 cmd="aegisbpf__subcmd__help__subcmd__metrics"
@@ -437,7 +449,7 @@ _aegisbpf() {
 
     case "${cmd}" in
         aegisbpf)
-            opts="-h -V --config-dir --state-dir --run-dir --bpffs --help --version run demo canary doctor explain probe contract status health stats metrics policy keys audit event break-glass guard detach reset install uninstall schema version help"
+            opts="-h -V --config-dir --state-dir --run-dir --bpffs --help --version run demo canary doctor explain probe contract status health stats metrics policy keys audit event break-glass guard detach reset install uninstall completions man schema version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -865,6 +877,36 @@ _aegisbpf() {
                     COMPREPLY=($(compgen -W "none term int kill" -- "${cur}"))
                     return 0
                     ;;
+                --config-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --run-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bpffs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegisbpf__subcmd__completions)
+            opts="-h -V --config-dir --state-dir --run-dir --bpffs --help --version bash zsh fish"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --config-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1369,7 +1411,7 @@ _aegisbpf() {
             return 0
             ;;
         aegisbpf__subcmd__help)
-            opts="run demo canary doctor explain probe contract status health stats metrics policy keys audit event break-glass guard detach reset install uninstall schema version help"
+            opts="run demo canary doctor explain probe contract status health stats metrics policy keys audit event break-glass guard detach reset install uninstall completions man schema version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1481,6 +1523,20 @@ _aegisbpf() {
             return 0
             ;;
         aegisbpf__subcmd__help__subcmd__canary)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegisbpf__subcmd__help__subcmd__completions)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1749,6 +1805,20 @@ _aegisbpf() {
         aegisbpf__subcmd__help__subcmd__keys__subcmd__revoke)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegisbpf__subcmd__help__subcmd__man)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -2395,6 +2465,36 @@ _aegisbpf() {
         aegisbpf__subcmd__keys__subcmd__revoke)
             opts="-h -V --json --config-dir --state-dir --run-dir --bpffs --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --run-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bpffs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegisbpf__subcmd__man)
+            opts="-h -V --list --config-dir --state-dir --run-dir --bpffs --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -11,6 +11,7 @@ mod install;
 mod keys;
 mod policy;
 mod run;
+mod texts;
 
 use std::path::PathBuf;
 
@@ -18,7 +19,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::{
     audit::*, break_glass::*, canary::*, doctor::*, event::*, figures::*, guard::*, install::*, keys::*,
-    policy::*, run::*,
+    policy::*, run::*, texts::*,
 };
 use crate::{agent::Dirs, tier::Mode};
 
@@ -106,6 +107,10 @@ pub enum Command {
     Install(InstallArgs),
     /// Remove what `install` put there, and nothing else
     Uninstall(UninstallArgs),
+    /// Print what bash, zsh or fish complete
+    Completions(CompletionsArgs),
+    /// Print a manual page
+    Man(ManArgs),
     /// Print the JSON Schema of what a command prints
     Schema(SchemaArgs),
     /// Print version and build

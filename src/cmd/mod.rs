@@ -5,6 +5,7 @@ mod audit;
 mod break_glass;
 mod canary;
 mod cgroup;
+mod completions;
 mod contract;
 mod demo;
 mod detach;
@@ -14,6 +15,7 @@ mod explain;
 mod guard;
 mod install;
 mod keys;
+mod man;
 mod metrics;
 mod policy;
 mod probe;
@@ -69,6 +71,8 @@ pub fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Audit(command) => audit::run(*command, places),
         Command::Install(args) => install::install(args, places),
         Command::Uninstall(args) => install::uninstall(args, places),
+        Command::Completions(args) => completions::run(*args),
+        Command::Man(args) => man::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Version(args) => version::run(*args),
     }

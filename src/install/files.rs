@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, path::Path};
 
-use super::{InstallError, MAX_BYTES, failed};
+use super::{
+    InstallError, MAX_BYTES, failed,
+    texts::{BASH, Completion, FISH, PAGES, ZSH},
+};
 use crate::{
     sys::rooted::{Root, own_program},
     tier::Mode,
@@ -14,11 +17,6 @@ const TMPFILES: &str = include_str!("../../dist/tmpfiles.d/aegisbpf.conf");
 const LOGROTATE: &str = include_str!("../../dist/logrotate/aegisbpf");
 const POLICY: &str = include_str!("../../dist/policy.conf");
 const EXAMPLE: &str = include_str!("../../dist/policy.conf.example");
-const MAN_COMMAND: &str = include_str!("../../dist/man/aegisbpf.8");
-const MAN_POLICY: &str = include_str!("../../dist/man/aegisbpf-policy.5");
-const BASH: &str = include_str!("../../dist/completions/aegisbpf.bash");
-const ZSH: &str = include_str!("../../dist/completions/_aegisbpf");
-const FISH: &str = include_str!("../../dist/completions/aegisbpf.fish");
 const APPARMOR: &str = include_str!("../../apparmor/aegisbpf");
 const SELINUX: &str = include_str!("../../selinux/aegisbpf.cil");
 
@@ -118,16 +116,13 @@ fn with_program(contents: Contents, program: Vec<u8>) -> Vec<Item> {
         };
         found.push(Item { path, bytes, mode: 0o644, conf });
     };
-    for (path, text) in [
-        ("man/man8/aegisbpf.8", MAN_COMMAND),
-        ("man/man5/aegisbpf-policy.5", MAN_POLICY),
-        ("bash-completion/completions/aegisbpf", BASH),
-        ("zsh/site-functions/_aegisbpf", ZSH),
-        ("fish/vendor_completions.d/aegisbpf.fish", FISH),
-        ("doc/aegisbpf/policy.conf.example", EXAMPLE),
-    ] {
+    for page in PAGES {
+        add(format!("{usr}/share/{}", page.path()), page.text.into(), false);
+    }
+    for Completion { path, text } in [BASH, ZSH, FISH] {
         add(format!("{usr}/share/{path}"), text.into(), false);
     }
+    add(format!("{usr}/share/doc/aegisbpf/policy.conf.example"), EXAMPLE.into(), false);
     add("/etc/logrotate.d/aegisbpf".to_owned(), LOGROTATE.into(), true);
     add("/etc/aegisbpf/policy.conf".to_owned(), POLICY.into(), true);
     if contents.systemd {

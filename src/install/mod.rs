@@ -7,6 +7,7 @@ mod files;
 mod manifest;
 mod put;
 mod take;
+mod texts;
 
 use std::{
     io,
@@ -20,6 +21,7 @@ pub use self::{
     manifest::{Entry, MANIFEST, Manifest},
     put::{Put, Wish},
     take::Take,
+    texts::{BASH, Completion, FISH, PAGES, Page, ZSH, short},
 };
 use crate::sys::rooted::Root;
 

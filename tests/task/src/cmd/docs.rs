@@ -2,7 +2,7 @@
 
 use crate::artifacts::cargo;
 use crate::docs;
-use crate::man;
+use crate::man::Frame;
 use crate::paths;
 use crate::profiles;
 use crate::tally::run;
@@ -12,6 +12,23 @@ use std::process::ExitCode;
 
 const DOCUMENT: &str = "docs/POLICY_LANGUAGE.md";
 const PAGE: &str = "dist/man/aegisbpf-policy.5";
+/// The page of that document.
+const LANGUAGE: Frame = Frame {
+    name: "aegisbpf-policy",
+    section: "5",
+    kind: "File Formats",
+    about: "the policy language of AegisBPF",
+    source: DOCUMENT,
+    file: Some(("/etc/aegisbpf/policy.conf", "The policy of this host.")),
+    see_also: &[
+        ("aegisbpf-concepts", "7"),
+        ("aegisbpf", "8"),
+        ("proc", "5"),
+        ("cgroups", "7"),
+        ("inode", "7"),
+        ("lsblk", "8"),
+    ],
+};
 
 /// Options of `docs`.
 #[derive(Debug, clap::Args)]
@@ -43,7 +60,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
 /// The manual page as the document gives it.
 fn page() -> Result<String> {
     let document = fs::read_to_string(paths::root()?.join(DOCUMENT)).context(DOCUMENT)?;
-    man::page(&document).context(DOCUMENT)
+    LANGUAGE.page(&document).context(DOCUMENT)
 }
 
 #[cfg(test)]

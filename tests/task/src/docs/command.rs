@@ -106,6 +106,8 @@ fn page() -> String {
     page.text([
         bold("aegisbpf-policy"),
         roman("(5), "),
+        bold("aegisbpf-concepts"),
+        roman("(7), "),
         bold("systemctl"),
         roman("(1), "),
         bold("ssh-keygen"),

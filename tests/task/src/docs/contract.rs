@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 
 /// Strongest first.
@@ -80,6 +81,7 @@ pub(super) struct Claim {
 pub(super) struct Tier {
     pub(super) name: String,
     pub(super) mechanism: String,
+    pub(super) needs: Vec<String>,
     modes: Vec<String>,
     claims: Sorted,
     failures: Stated,
@@ -125,6 +127,24 @@ impl Contracts {
     pub(super) fn behaviour<'a>(&'a self, tier: &'a Tier, failure: &str) -> Option<&'a Behaviour> {
         let like = || self.tiers.iter().find(|other| tier.failures.like.as_deref() == Some(&other.name));
         tier.failures.own.get(failure).or_else(|| like()?.failures.own.get(failure))
+    }
+}
+
+impl Behaviour {
+    /// In words.
+    pub(super) fn stated(&self) -> String {
+        let Self { does, health, exit, mend } = self;
+        let mut out = format!("{does}.");
+        if let Some(word) = health {
+            let _ = write!(out, " Health: {word}.");
+        }
+        if let Some(code) = exit {
+            let _ = write!(out, " Exit: {code}.");
+        }
+        if let Some(mend) = mend {
+            let _ = write!(out, " Way out: {mend}.");
+        }
+        out
     }
 }
 

@@ -1,6 +1,6 @@
 //! `docs/DEGRADED_MODES.md`: what each tier does with every claim, what happens in every failure, and what was seen of it.
 
-use super::contract::{Behaviour, Contracts, Failure, Tier, Verdict};
+use super::contract::{Contracts, Failure, Tier, Verdict};
 use super::{codes, head, row};
 use crate::results::Results;
 use std::fmt::Write as _;
@@ -64,7 +64,7 @@ fn line(contracts: &Contracts, failure: &Failure, record: &Results) -> String {
     let mut observing = String::new();
     for tier in &contracts.tiers {
         let Some(behaviour) = contracts.behaviour(tier, &failure.id) else { continue };
-        let said = stated(behaviour);
+        let said = behaviour.stated();
         match (tier.enforces(), enforcing.is_empty()) {
             (false, _) => observing = said,
             (true, true) => enforcing = said,
@@ -79,21 +79,6 @@ fn line(contracts: &Contracts, failure: &Failure, record: &Results) -> String {
         None => (codes(checks.iter().map(String::as_str)), counts(&checks, record)),
     };
     row(&[format!("`{}`: {}", failure.id, failure.text), enforcing, observing, shown, observed])
-}
-
-fn stated(behaviour: &Behaviour) -> String {
-    let Behaviour { does, health, exit, mend } = behaviour;
-    let mut out = format!("{does}.");
-    if let Some(word) = health {
-        let _ = write!(out, " Health: {word}.");
-    }
-    if let Some(code) = exit {
-        let _ = write!(out, " Exit: {code}.");
-    }
-    if let Some(mend) = mend {
-        let _ = write!(out, " Way out: {mend}.");
-    }
-    out
 }
 
 fn counts(checks: &[String], record: &Results) -> String {

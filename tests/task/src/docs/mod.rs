@@ -7,6 +7,7 @@ mod chart;
 mod checks;
 mod command;
 mod compatibility;
+mod concepts;
 mod contract;
 mod degraded;
 mod peers;
@@ -53,6 +54,7 @@ pub(crate) fn all() -> Result<Vec<Document>> {
     let mut all = command::documents()?;
     let transcripts = Transcripts::read()?;
     all.extend([
+        Document { path: concepts::PATH, text: concepts::page(&contracts)? },
         Document { path: readme::PATH, text: readme::text(&transcripts)? },
         Document { path: readme::README, text: readme::readme(&transcripts, &kept(readme::README)?)? },
         Document { path: benchmarks::PATH, text: benchmarks::text(&Bench::read()?, &Soak::read()?) },

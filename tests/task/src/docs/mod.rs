@@ -10,6 +10,8 @@ mod compatibility;
 mod concepts;
 mod contract;
 mod degraded;
+mod excerpts;
+mod gates;
 mod peers;
 mod privileges;
 mod readme;
@@ -17,6 +19,7 @@ mod sandbox;
 mod sizes;
 pub(crate) mod soak;
 mod suite;
+mod tiers;
 
 use self::contract::Contracts;
 use crate::bench::Bench;
@@ -53,10 +56,19 @@ pub(crate) fn all() -> Result<Vec<Document>> {
     let (page, table) = aegisbpf::cmd::render(&reports::all()?)?;
     let mut all = command::documents()?;
     let transcripts = Transcripts::read()?;
+    let tables = [excerpts::kernels(&Record::read()?, ways.len()), excerpts::costs(&Bench::read()?)];
     all.extend([
         Document { path: concepts::PATH, text: concepts::page(&contracts)? },
         Document { path: readme::PATH, text: readme::text(&transcripts)? },
-        Document { path: readme::README, text: readme::readme(&transcripts, &kept(readme::README)?)? },
+        Document {
+            path: readme::README,
+            text: readme::readme(&transcripts, &tables, &kept(readme::README)?)?,
+        },
+        Document {
+            path: gates::PATH,
+            text: gates::text(&kept(gates::PATH)?, &Bench::read()?, &Soak::read()?)?,
+        },
+        Document { path: tiers::PATH, text: tiers::picture(&contracts) },
         Document { path: benchmarks::PATH, text: benchmarks::text(&Bench::read()?, &Soak::read()?) },
         Document { path: bench::PICTURE, text: bench::picture(&Bench::read()?) },
         Document { path: soak::PICTURE, text: soak::picture(&Soak::read()?) },

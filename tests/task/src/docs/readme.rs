@@ -42,9 +42,16 @@ pub(super) fn text(record: &Transcripts) -> Result<String> {
     Ok(out)
 }
 
+/// Where the tables go that are excerpts of other documents.
+const TABLES: [[&str; 2]; 2] =
+    [["<!-- kernels -->\n", "<!-- end of kernels -->\n"], ["<!-- costs -->\n", "<!-- end of costs -->\n"]];
+
 /// The README as it is, with its excerpts anew.
-pub(super) fn readme(record: &Transcripts, text: &str) -> Result<String> {
+pub(super) fn readme(record: &Transcripts, tables: &[String; 2], text: &str) -> Result<String> {
     let mut out = text.to_owned();
+    for (marks, table) in TABLES.into_iter().zip(tables) {
+        out = between(README, &out, marks, table)?;
+    }
     for (marks, name, first, end) in EXCERPTS {
         let lines = lines(record, name)?.iter().skip_while(|line| !line.starts_with(first));
         let part: Vec<String> = lines.take_while(|line| line.as_str() != end).cloned().collect();
@@ -75,8 +82,13 @@ mod tests {
         let of = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
         record.transcripts.insert("first-policy".to_owned(), of("# echo\n# cat secret\nno\n# grep"));
         record.transcripts.insert("demo".to_owned(), of("# demo\n\nENFORCING in tier x\n  read\n\nevents"));
-        let marks = EXCERPTS.map(|([begin, end], ..)| format!("{begin}old\n{end}")).concat();
-        let made = readme(&record, &marks)?;
+        let marks = EXCERPTS.map(|(marks, ..)| marks).into_iter().chain(TABLES);
+        let text = marks.map(|[begin, end]| format!("{begin}old\n{end}")).collect::<Vec<_>>().concat();
+        let tables = ["kernels\n".to_owned(), "costs\n".to_owned()];
+        let made = readme(&record, &tables, &text)?;
+        assert!(
+            made.contains("<!-- kernels -->\nkernels\n<!-- end of kernels -->\n") && !made.contains("old")
+        );
         assert!(
             made.contains("<!-- first policy -->\n```text\n# cat secret\nno\n# grep\n```\n<!-- end"),
             "{made}"
@@ -86,7 +98,7 @@ mod tests {
             "{made}"
         );
         record.transcripts.insert("demo".to_owned(), of("# demo\nauditing"));
-        assert!(readme(&record, &marks).is_err());
+        assert!(readme(&record, &tables, &text).is_err());
         Ok(())
     }
 }

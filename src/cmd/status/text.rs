@@ -86,7 +86,10 @@ fn policy(status: &Status) -> Vec<String> {
         policy.signed_by.as_deref().map_or_else(|| "unsigned".to_owned(), |by| format!("signed by {by}"));
     let (rules, generation) = (policy.rules, policy.generation);
     let mut lines = vec![
-        row("policy", &format!("{rules} rules, generation {generation}, {signed}")),
+        row(
+            "policy",
+            &format!("{rules} rule{}, generation {generation}, {signed}", if rules == 1 { "" } else { "s" }),
+        ),
         row("", &format!("sha256 {}", policy.sha256)),
     ];
     let trial = policy.confirm_before.as_deref();

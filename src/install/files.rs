@@ -12,6 +12,7 @@ use crate::{
 };
 
 const UNIT: &str = include_str!("../../dist/systemd/aegisbpf.service");
+const GUARD: &str = include_str!("../../dist/systemd/guard.conf");
 const CATALOG: &str = include_str!("../../dist/systemd/aegisbpf.catalog");
 const TMPFILES: &str = include_str!("../../dist/tmpfiles.d/aegisbpf.conf");
 const LOGROTATE: &str = include_str!("../../dist/logrotate/aegisbpf");
@@ -127,6 +128,7 @@ fn with_program(contents: Contents, program: Vec<u8>) -> Vec<Item> {
     add("/etc/aegisbpf/policy.conf".to_owned(), POLICY.into(), true);
     if contents.systemd {
         add(prefix.systemd("systemd/system/aegisbpf.service"), unit(prefix), false);
+        add(format!("{usr}/share/aegisbpf/guard.conf"), GUARD.into(), false);
         add(prefix.systemd("tmpfiles.d/aegisbpf.conf"), TMPFILES.into(), false);
         add(format!("{usr}/lib/systemd/catalog/aegisbpf.catalog"), CATALOG.into(), false);
         if contents.mode == Mode::Enforce {

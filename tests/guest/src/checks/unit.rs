@@ -2,6 +2,7 @@
 //! there, and what happens to a service.
 
 mod confined;
+mod guarded;
 mod install;
 mod journal;
 mod package;
@@ -34,6 +35,7 @@ pub(super) fn checks() -> Vec<Check> {
         CHECKS.as_slice(),
         &supervised::CHECKS,
         &confined::CHECKS,
+        &guarded::CHECKS,
         &journal::CHECKS,
         &runbooks::CHECKS,
         &install::CHECKS,

@@ -17,7 +17,7 @@ const OVERRIDE: &str = "/etc/systemd/system/aegisbpf.service.d";
 pub(super) const BINARY: &str = "/root/aegisbpf";
 
 /// A start under emulation, on a busy host, with all its proofs.
-const LONG: Duration = Duration::from_secs(300);
+pub(super) const LONG: Duration = Duration::from_secs(300);
 
 /// An installed service. Dropping it removes it.
 pub(super) struct Service {
@@ -104,7 +104,13 @@ pub(super) fn next_version(path: &str) -> Result<(), CheckError> {
 
 /// Runs what the document has under a heading.
 pub(super) fn does(heading: &'static str) -> Result<(), CheckError> {
-    ends(&Cmd::sh(&format!("set -e\n{}", commands(heading)?)).cwd("/root").timeout(LONG), 0).map(drop)
+    does_of(DOCUMENT, heading)
+}
+
+/// Runs what another document has under a heading.
+pub(super) fn does_of(document: &'static str, heading: &'static str) -> Result<(), CheckError> {
+    ends(&Cmd::sh(&format!("set -e\n{}", commands(document, heading)?)).cwd("/root").timeout(LONG), 0)
+        .map(drop)
 }
 
 pub(super) fn deny(paths: &[&str]) -> Result<(), CheckError> {
@@ -138,8 +144,8 @@ pub(super) fn logs(parts: &[&str]) -> Result<(), CheckError> {
 }
 
 /// What stands in the block of commands under a heading.
-fn commands(heading: &'static str) -> Result<&'static str, CheckError> {
-    let section = DOCUMENT.split("\n## ").find(|section| section.lines().next() == Some(heading));
+fn commands(document: &'static str, heading: &'static str) -> Result<&'static str, CheckError> {
+    let section = document.split("\n## ").find(|section| section.lines().next() == Some(heading));
     let block = section.and_then(|section| section.split_once("```sh\n")?.1.split_once("```"));
     block.map(|(commands, _)| commands).ok_or_else(|| CheckError::Differs {
         what: heading,

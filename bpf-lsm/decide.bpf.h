@@ -131,15 +131,15 @@ static __always_inline int take_mark(u32 hook, u64 head)
 }
 
 /*
- * Both copies of the program of the hook `function`. What `passes` lets pass, in a few instructions, is none of the
- * rules' business, nor is that which `concerns` none of them; of the rest `check` decides: non-zero refuses.
+ * Both copies of the program of the hook `function`. First `passes` tells in a few instructions that no rule can be about
+ * what is asked; where it cannot tell, `concerns` does; what is left `check` decides, and non-zero refuses.
  */
-#define HOOK_PROGRAMS(function, program, hook, passes, concerns, check)                                                         \
+#define HOOK_PROGRAMS(function, program, hook, passes, concerns, check)                                                \
 	static __attribute__((noinline)) int program##_decides(u64 *ctx)                                               \
 	{                                                                                                              \
 		u64 head = filter_head();                                                                              \
                                                                                                                        \
-		if (!concerns(head, ctx))                                                                       \
+		if (!concerns(head, ctx))                                                                              \
 			return 0;                                                                                      \
 		if (check(ctx, hook)) {                                                                                \
 			asm volatile("");                                                                              \
@@ -151,13 +151,13 @@ static __always_inline int take_mark(u32 hook, u64 head)
 	SEC("lsm/" #function)                                                                                          \
 	int program(u64 *ctx)                                                                                          \
 	{                                                                                                              \
-		return passes(ctx) ? 0 : program##_decides(ctx);                                                \
+		return passes(ctx) ? 0 : program##_decides(ctx);                                                       \
 	}                                                                                                              \
 	static __attribute__((noinline)) int program##_decides_again(u64 *ctx)                                         \
 	{                                                                                                              \
 		u64 head = filter_head();                                                                              \
                                                                                                                        \
-		if (!concerns(head, ctx) || take_mark(hook, head))                                              \
+		if (!concerns(head, ctx) || take_mark(hook, head))                                                     \
 			return 0;                                                                                      \
 		if (check(ctx, hook | AEGIS_HOOK_AGAIN)) {                                                             \
 			asm volatile("");                                                                              \
@@ -169,7 +169,7 @@ static __always_inline int take_mark(u32 hook, u64 head)
 	SEC("lsm/" #function)                                                                                          \
 	int program##_again(u64 *ctx)                                                                                  \
 	{                                                                                                              \
-		return passes(ctx) ? 0 : program##_decides_again(ctx);                                          \
+		return passes(ctx) ? 0 : program##_decides_again(ctx);                                                 \
 	}
 
 #define HOOK(function, hook, passes, concerns, check) HOOK_PROGRAMS(function, function, hook, passes, concerns, check)
@@ -190,7 +190,7 @@ static __always_inline int all_concern(u64 head, u64 *ctx)
  * reads the dentry from the first place, where the kernel refuses the first: that reads something which only
  * the longer list has.
  */
-#define HOOK_AND_BARE(function, hook, concerns, check, concerns_bare, check_bare)                                        \
+#define HOOK_AND_BARE(function, hook, concerns, check, concerns_bare, check_bare)                                      \
 	HOOK_PROGRAMS(function, function, hook, none_passes, concerns, check)                                          \
 	HOOK_PROGRAMS(function, function##_bare, hook, none_passes, concerns_bare, check_bare)
 

@@ -102,7 +102,8 @@ static __always_inline int check_setattr_bare(u64 *ctx, u32 hook)
 	return (is_armed() && check_binary(hook, number_at(&ctx[0]))) || check_first(ctx, hook);
 }
 
-HOOK_AND_BARE(inode_setattr, AEGIS_HOOK_INODE_SETATTR, concerns_second, check_setattr, concerns_first, check_setattr_bare);
+HOOK_AND_BARE(inode_setattr, AEGIS_HOOK_INODE_SETATTR, concerns_second, check_setattr, concerns_first,
+	      check_setattr_bare);
 
 /* (idmap, dentry, name, value, size, flags) from v5.12 on (71bc356f93a1), without the first before. */
 static __always_inline int check_setxattr(u64 *ctx, u32 hook)
@@ -120,7 +121,8 @@ static __always_inline int check_removexattr(u64 *ctx, u32 hook)
 	return check_second(ctx, hook);
 }
 
-HOOK_AND_BARE(inode_removexattr, AEGIS_HOOK_INODE_REMOVEXATTR, concerns_second, check_removexattr, concerns_first, check_first);
+HOOK_AND_BARE(inode_removexattr, AEGIS_HOOK_INODE_REMOVEXATTR, concerns_second, check_removexattr, concerns_first,
+	      check_first);
 
 /* v6.17; what file_setattr(2) and the ioctl(2) requests for flags end in. */
 HOOK(inode_file_setattr, AEGIS_HOOK_INODE_FILE_SETATTR, none_passes, concerns_first, check_first);

@@ -9,9 +9,9 @@
  * those of the old one away after.
  *
  * Two forms of it. Opens and mappings are asked about most: theirs reads fields by their types, without a helper, a
- * lookup or a call. But for each pointer that is read from what a hook was called with, the verifier goes through all
- * types of the kernel three times (btf_find_by_name_kind() in check_ptr_to_btf_access(), seen on v6.12): two million
- * instructions each time. So the other hooks take numbers, as everything behind the filter does.
+ * lookup or a call. But for each pointer that is read from what a hook was called with, the verifier searches all types
+ * of the kernel by name, up to three times (type_is_trusted(), type_is_rcu(), kernel/bpf/verifier.c, v6.12). So the
+ * other hooks take numbers, as everything behind the filter does.
  *
  * A merged inode of overlayfs stands for others and always takes the long way (identity.bpf.h).
  */
@@ -198,7 +198,8 @@ static __always_inline int may_concern_opened(u64 head, struct file *file)
 			return may_be_placed(number_at(__builtin_preserve_access_index(&dentry->d_parent)),
 					     number_at(__builtin_preserve_access_index(&file->f_path.mnt)));
 		ino = above->d_inode->i_ino;
-		if (has_bit(head, ino * SPREAD + AS_DIRECTORY) && may_begin_at(ino, sb->s_dev, (u64)dentry->d_name.name))
+		if (has_bit(head, ino * SPREAD + AS_DIRECTORY) &&
+		    may_begin_at(ino, sb->s_dev, (u64)dentry->d_name.name))
 			return 1;
 		if (!(filter_flags(head) & AEGIS_FILTER_TREES))
 			return 0;

@@ -5,6 +5,7 @@
 //! the field.
 
 #![expect(missing_docs, reason = "each field is documented once, in bpf-lsm/abi.h")]
+#![expect(clippy::unreadable_literal, reason = "the build writes the numbers as the header has them")]
 #![expect(unsafe_code, reason = "declaring which types may be read from and written to as plain bytes")]
 
 use std::sync::atomic::{AtomicU32, AtomicU64};

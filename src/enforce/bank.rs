@@ -279,7 +279,9 @@ impl Bank {
 
     /// Whether the filter that every operation is put to still knows of the policy in a slot.
     pub(super) fn filter_holds(&self, slot: u32) -> bool {
-        let (Some(hot), Some(fields)) = (self.hot(), self.control.slots.get(slot as usize)) else { return true };
+        let (Some(hot), Some(fields)) = (self.hot(), self.control.slots.get(slot as usize)) else {
+            return true;
+        };
         let measure = (fields.filter_words.load(Acquire), fields.filter_bits.load(Acquire));
         hot.can_hold(measure, fields.features.load(Acquire))
     }

@@ -191,7 +191,8 @@ impl Hot<'_> {
     fn set(&self, mask: usize, flags: u32) {
         let head = |old: u64| {
             let flags = flags & !OF_OTHERS | split(old).1 & OF_OTHERS;
-            let epoch = (old + (1 << abi::FILTER_EPOCH)) & (u64::from(u32::MAX) >> abi::FILTER_EPOCH << abi::FILTER_EPOCH);
+            let epoch = (old + (1 << abi::FILTER_EPOCH))
+                & (u64::from(u32::MAX) >> abi::FILTER_EPOCH << abi::FILTER_EPOCH);
             Some(u64::from(flags) << 32 | epoch | mask as u64)
         };
         let _ = self.head.fetch_update(AcqRel, Acquire, head);

@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn a_page_has_its_frame() -> Result<()> {
         let made = made("Text\n")?;
-        assert!(made.contains("\n.TH A\\-PAGE 5 \"\" "), "{made}");
+        assert!(made.contains("\n.TH A-PAGE 5 \"\" "), "{made}");
         assert!(made.ends_with("\n.SH \"SEE ALSO\"\n\\fBone\\fR(1), \\fBtwo\\fR(2)\n"), "{made}");
         let bare = Frame { file: None, ..FRAME }.page("# Title\n\nText\n")?;
         assert!(!bare.contains("EXAMPLE") && !bare.contains("FILES") && bare.contains("\nText\n"), "{bare}");

@@ -194,7 +194,8 @@ fn filter_overwritten(_: &Ctx) -> Result<(), CheckError> {
         filter.write(word * 8 + 4, 0);
     }
     want("secret readable", readable(&place.secret, 0)?, true)?;
-    agent.event("proof", &["\"hook\":\"policy\"", "\"proven\":false", "the filter in front of generation"])?;
+    agent
+        .event("proof", &["\"hook\":\"policy\"", "\"proven\":false", "the filter in front of generation"])?;
     unhealthy("the filter in front of generation")?;
     ends(&Cmd::new(AGENT).args(["policy", "apply", &place.policy, "--allow-unsigned-policy"]), 0)?;
     at(&health(0)?, "/enforcing", &json!(true))?;

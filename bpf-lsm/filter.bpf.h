@@ -199,7 +199,7 @@ static __always_inline int may_concern_opened(u64 head, struct file *file)
 					     number_at(__builtin_preserve_access_index(&file->f_path.mnt)));
 		ino = above->d_inode->i_ino;
 		if (has_bit(head, ino * SPREAD + AS_DIRECTORY) &&
-		    may_begin_at(ino, sb->s_dev, (u64)dentry->d_name.name))
+		    may_begin_at(ino, sb->s_dev, number_at(__builtin_preserve_access_index(&dentry->d_name.name))))
 			return 1;
 		if (!(filter_flags(head) & AEGIS_FILTER_TREES))
 			return 0;

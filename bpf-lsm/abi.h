@@ -182,7 +182,7 @@ enum aegis_feature {
 	AEGIS_FEATURE_TREES = 4,
 };
 
-/* What takes the long way whatever the filter holds; in the upper half of control.filter. */
+/* What is looked at beside the inode itself, and when everything is; in the upper half of control.filter. */
 enum aegis_filter_flag {
 	/* The directory of a file is looked up as well. */
 	AEGIS_FILTER_NAMES = 1,
@@ -350,8 +350,9 @@ struct aegis_control {
 };
 
 /*
- * Which inodes some rule in force names, as bits that two rules may share: where one of its bits is missing, no rule
- * names an inode. See bpf-lsm/filter.bpf.h and src/enforce/filter.rs. A map of its own: most of it is never touched.
+ * What the rules in force name, as bits that two things may share: inodes, directories with rules by place, trees, and
+ * names in a directory. Where one of its bits is missing, no rule names a thing. See bpf-lsm/filter.bpf.h and
+ * src/enforce/filter.rs. A map of its own: most of it is never touched.
  */
 struct aegis_filter {
 	u64 words[AEGIS_FILTER_WORDS];

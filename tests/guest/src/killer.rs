@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,12 +93,13 @@ fn changes(pid: Pid) -> io::Result<bool> {
     })
 }
 
-/// Lets a process that waits in a system call close one of its descriptors, and go on as if a signal had woken it.
+/// How long a process may be busy with something else than a system call.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Lets a process close one of its descriptors, while it waits in a system call: that goes on afterwards.
 pub(crate) fn close(pid: u32, fd: i32) -> io::Result<()> {
     let pid = Pid::from_raw(pid.cast_signed());
-    ptrace::attach(pid)?;
-    waitpid(pid, None)?;
-    let before = ptrace::getregs(pid)?;
+    let before = stop_in_call(pid)?;
     let mut call = before;
     // `syscall` is two bytes long, and stands before where it goes on.
     call.rip -= 2;
@@ -108,10 +110,27 @@ pub(crate) fn close(pid: u32, fd: i32) -> io::Result<()> {
     ptrace::step(pid, None)?;
     waitpid(pid, None)?;
     let answer = ptrace::getregs(pid)?.rax;
-    let mut after = before;
-    after.rax = (-i64::from(libc::EINTR)).cast_unsigned();
-    after.orig_rax = u64::MAX;
-    ptrace::setregs(pid, after)?;
+    // As it was, with the number of the call: the kernel starts one again that was interrupted, and one that had come to
+    // its end keeps its answer.
+    ptrace::setregs(pid, before)?;
     ptrace::detach(pid, None)?;
     if answer == 0 { Ok(()) } else { Err(io::Error::other(format!("close answers {answer:#x}"))) }
+}
+
+/// Stops a process at a system call. One that was stopped on its own way has no number of a call.
+fn stop_in_call(pid: Pid) -> io::Result<libc::user_regs_struct> {
+    let end = Instant::now() + BUSY;
+    loop {
+        ptrace::attach(pid)?;
+        waitpid(pid, None)?;
+        let registers = ptrace::getregs(pid)?;
+        if registers.orig_rax.cast_signed() >= 0 {
+            return Ok(registers);
+        }
+        ptrace::detach(pid, None)?;
+        if Instant::now() > end {
+            return Err(io::Error::other("it is not in a system call"));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

@@ -70,6 +70,8 @@ enum aegis_const {
 	AEGIS_FILTER_WORDS = 524288,
 	AEGIS_FILTER_SHIFT = 45,
 	AEGIS_FILTER_EPOCH = 20,
+	/* How many words of it are kept with a policy under one key. */
+	AEGIS_FILTER_PART = 32,
 	/* Longest path, with its NUL, that the tracepoint tier compares. */
 	AEGIS_TRACE_PATH_BYTES = 256,
 };
@@ -356,6 +358,11 @@ struct aegis_control {
  */
 struct aegis_filter {
 	u64 words[AEGIS_FILTER_WORDS];
+};
+
+/* A part of what the filter has to hold for one policy, kept with it for when it comes into force again. */
+struct aegis_filter_part {
+	u64 words[AEGIS_FILTER_PART];
 };
 
 /* What the enrolment program saw last. Several may enrol at a time, and each tells its own record from those of others. */

@@ -28,6 +28,9 @@ RULE_SETS(names, struct aegis_name, struct aegis_object);
 RULE_SETS(trees, struct aegis_inode, struct aegis_object);
 RULE_SETS(tree_names, struct aegis_name, struct aegis_object);
 
+/* For the agent alone. */
+RULE_SETS(filters, u64, struct aegis_filter_part);
+
 /* One answer in one word: the rule in the low half, above it operations or event flags, at the top the verdict. */
 enum {
 	ANSWER_OPS = 32,

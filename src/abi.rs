@@ -38,6 +38,8 @@ plain! {
     struct Object { generation: u32, flags: u32, rule: u32, ops: u32 }
     /// `struct aegis_cgroup`
     struct Cgroup { flags: u32, pad: u32 }
+    /// `struct aegis_filter_part`
+    struct FilterPart { words: [u64; FILTER_PART as usize] }
     /// `struct aegis_ancestor`
     struct Ancestor { pid: u32, exe: [u8; ANCESTOR_BYTES as usize] }
     /// `struct aegis_likeness`

@@ -91,7 +91,9 @@ impl Bank {
     pub(super) fn sets(attach: Attach) -> &'static [&'static str] {
         match attach {
             Attach::RawTracepoint => &["cgroups", "trace_paths", "trace_trees"],
-            Attach::Lsm | Attach::ModifyReturn => &["cgroups", "objects", "names", "trees", "tree_names"],
+            Attach::Lsm | Attach::ModifyReturn => {
+                &["cgroups", "filters", "objects", "names", "trees", "tree_names"]
+            }
         }
     }
 
@@ -219,6 +221,10 @@ impl Bank {
                 self.set("tree_names", kind::HASH, slot, &rules.tree_names)?;
             }
         }
+        let filter = self.filter.as_ref().map(|_| Filter::new(rules));
+        if let Some(filter) = &filter {
+            self.set("filters", kind::HASH, slot, &filter.parts())?;
+        }
         self.set("cgroups", kind::HASH, slot, &rules.cgroups)?;
         // The kernel's own update of the outer maps waited for every program that could still see the slot's old
         // content (maybe_wait_bpf_programs, kernel v4.20), so nobody reads what is written here.
@@ -229,7 +235,6 @@ impl Bank {
         for (word, bytes) in fields.sha256.iter().zip(policy.sha256.bytes().as_chunks().0) {
             word.store(u64::from_ne_bytes(*bytes), Release);
         }
-        let filter = self.filter.as_ref().map(|_| Filter::new(rules));
         let (words, bits) = filter.as_ref().map_or((0, 0), Filter::measure);
         fields.filter_words.store(words, Release);
         fields.filter_bits.store(bits, Release);
@@ -252,14 +257,13 @@ impl Bank {
         if self.filter.is_none() {
             return Ok(None);
         }
-        Ok(Some(Filter::new(&RuleSet {
-            objects: self.get("objects", slot)?,
-            names: self.get("names", slot)?,
-            trees: self.get("trees", slot)?,
-            tree_names: self.get("tree_names", slot)?,
-            features: self.control.slots.get(slot as usize).map_or(0, |slot| slot.features.load(Acquire)),
-            ..RuleSet::default()
-        })))
+        let parts = self.get("filters", slot)?;
+        let fields = self.control.slots.get(slot as usize);
+        let kept = fields.and_then(|fields| {
+            let measure = (fields.filter_words.load(Acquire), fields.filter_bits.load(Acquire));
+            Filter::kept(&parts, measure, fields.features.load(Acquire))
+        });
+        kept.map(Some).ok_or(EnforceError::ReadBack { map: "filters" })
     }
 
     /// What a map of a slot holds, in no order.

@@ -29,6 +29,8 @@ const LEAST_WORDS: usize = 8;
 
 const MOST_WORDS: usize = abi::FILTER_WORDS as usize;
 
+const PART: usize = abi::FILTER_PART as usize;
+
 /// What the filter has to hold for one policy.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Filter {
@@ -62,6 +64,35 @@ impl Filter {
             filter.add_both(of_name(name));
         }
         filter
+    }
+
+    /// It as it is kept with its policy, by place.
+    pub(super) fn parts(&self) -> Vec<(u64, abi::FilterPart)> {
+        let part = |words: &[u64]| {
+            let mut part = abi::FilterPart::default();
+            part.words.iter_mut().zip(words).for_each(|(to, from)| *to = *from);
+            part
+        };
+        (0..).zip(self.words.chunks(PART).map(part)).collect()
+    }
+
+    /// What was kept, in any order, of a policy with this measure and these features; `None` when it is not that.
+    pub(super) fn kept(
+        parts: &[(u64, abi::FilterPart)],
+        measure: (u32, u32),
+        features: u32,
+    ) -> Option<Self> {
+        let count = measure.0 as usize;
+        if !count.is_power_of_two() || count > MOST_WORDS || parts.len() != count.div_ceil(PART) {
+            return None;
+        }
+        let mut words = vec![0; count];
+        for (place, part) in parts {
+            let to = words.chunks_mut(PART).nth(usize::try_from(*place).ok()?)?;
+            to.iter_mut().zip(part.words).for_each(|(to, from)| *to = from);
+        }
+        let filter = Self { words, flags: flags(features) };
+        (filter.measure() == measure).then_some(filter)
     }
 
     /// How many words it takes, and how many of their bits are set.
@@ -290,6 +321,24 @@ mod tests {
         assert!(has_both(&filter, again(place_of(&inode(9, 3)) ^ AS_TREE)));
         assert!(has_both(&filter, of_name(&name)));
         assert_eq!(filter.flags, abi::FILTER_NAMES | abi::FILTER_TREES);
+    }
+
+    #[test]
+    fn what_is_kept_is_what_was_made() {
+        for count in [1, 17, 100, 65_536] {
+            let filter = of_inodes((0..count).map(|ino| inode(ino, 1)));
+            let mut parts = filter.parts();
+            parts.reverse();
+            let kept = |parts: &[_], measure| Filter::kept(parts, measure, 0);
+            assert_eq!(kept(&parts, filter.measure()), Some(Filter { words: filter.words.clone(), flags: 0 }));
+            let (words, bits) = filter.measure();
+            for measure in [(words, bits + 1), (words * 32, bits), (words + 1, bits), (0, 0), (u32::MAX, bits)] {
+                assert_eq!(kept(&parts, measure), None, "{measure:?}");
+            }
+            assert_eq!(kept(&parts[1..], (words, bits)), None);
+            parts[0].1.words[0] ^= 1;
+            assert_eq!(kept(&parts, (words, bits)), None);
+        }
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub const PACKAGE_BEFORE: &str = "before.deb";
 pub const PACKAGE_NOW: &str = "aegisbpf_this_amd64.deb";
 /// The agent under test.
 pub const AGENT: &str = "/sbin/aegisbpf";
+/// The agent as it was before the ABI of its pins last changed.
+pub const AGENT_BEFORE: &str = "/root/aegisbpf.before";
 /// A program that needs its loader and the C library, both from the host of the VM.
 pub const DYNAMIC_TRUE: &str = "/usr/lib/dynamic/true";
 /// The loader of such programs, on a processor by Rust's name for it.

@@ -7,6 +7,7 @@ mod accel;
 mod apt;
 mod arch;
 mod artifacts;
+mod before;
 mod bench;
 mod browser;
 mod cmd;

@@ -43,6 +43,7 @@ struct Template {
     image: bool,
     peers: bool,
     packages: bool,
+    before: bool,
     profile: Option<Profile>,
     reboots: bool,
 }
@@ -64,6 +65,7 @@ const PLAIN: Template = Template {
     image: false,
     peers: false,
     packages: false,
+    before: false,
     profile: None,
     reboots: false,
 };
@@ -149,6 +151,8 @@ const TEMPLATES: &[Template] = &[
     Template { name: "systemd", on: On::Daily(&["6.12"]), checks: "systemd", image: true, ..PLAIN },
     // The package as dpkg and systemd take it, from its first install to its purge.
     Template { name: "package", on: On::Daily(&[]), checks: "package", image: true, packages: true, ..PLAIN },
+    // Beside the agent as it was before the ABI of its pins last changed.
+    Template { name: "upgrade", on: On::Daily(&[]), checks: "upgrade", before: true, ..PLAIN },
     Template { name: "reboot", on: On::Newest, checks: "reboot", disks: true, reboots: true, ..PLAIN },
 ];
 
@@ -238,6 +242,7 @@ fn row(kernel: &Selector, template: &Template) -> Option<Row> {
         image: template.image,
         peers: template.peers,
         packages: template.packages,
+        before: template.before,
         profile: template.profile,
         reboots: template.reboots,
         run: None,

@@ -3,6 +3,7 @@
 use crate::accel;
 use crate::arch::Arch;
 use crate::artifacts;
+use crate::before;
 use crate::disks::{self, Disk};
 use crate::image::{OF_PEERS, SYSTEM};
 use crate::initramfs::{Content, Initramfs};
@@ -49,6 +50,8 @@ pub(crate) struct Setup {
     pub(crate) peers: bool,
     /// Take along the packages of this tree, of this version and of one before it.
     pub(crate) packages: bool,
+    /// Take along the agent as it was before the ABI of its pins last changed.
+    pub(crate) before: bool,
     /// What confines the agent there.
     pub(crate) profile: Option<Profile>,
     /// Whether a reboot boots it again, with the disks as they are then.
@@ -145,6 +148,9 @@ impl Rig {
         let mut files = setup.profile.map(profiles::files).transpose()?.unwrap_or_default();
         if setup.peers {
             files.push(peers::profile()?);
+        }
+        if setup.before {
+            files.push((guest::AGENT_BEFORE, fs::read(before::binary()?)?));
         }
         let arch = kernel.release.arch();
         let programs = self.programs(arch)?;

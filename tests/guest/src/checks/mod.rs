@@ -49,6 +49,8 @@ mod surface;
 #[cfg(target_arch = "x86_64")]
 mod unit;
 mod untrampolined;
+#[cfg(target_arch = "x86_64")]
+mod upgrade;
 mod vectors;
 mod verifier;
 
@@ -190,6 +192,7 @@ fn of_x86_64(name: &str) -> Option<Vec<Check>> {
         "costs" => Some(bench::COSTS.to_vec()),
         "costs-trace" => Some(bench::TRACED.to_vec()),
         "peers" => Some(bench::PEERS.to_vec()),
+        "upgrade" => Some(upgrade::CHECKS.to_vec()),
         "counted" => Some(load::COUNTED.to_vec()),
         _ => None,
     }

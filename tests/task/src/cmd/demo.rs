@@ -95,6 +95,7 @@ fn in_vm(agent: &Path, out: &mut dyn Write) -> Result<i32> {
         image: false,
         peers: false,
         packages: false,
+        before: false,
         profile: None,
         reboots: false,
         run: Some(format!("{plain}{} demo", guest::AGENT)),

@@ -41,7 +41,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         return reproducible();
     }
     let work = paths::target_dir()?.join("supply");
-    let source = Source::unpack(&work.join("source"))?;
+    let source = Source::unpack("HEAD", &work.join("source"))?;
     let release = work.join("release");
     crate::kernels::remove(&release)?;
     fs::create_dir_all(&release)?;
@@ -169,7 +169,7 @@ fn reproducible() -> Result<ExitCode> {
     crate::kernels::remove(&work)?;
     let mut sums = Vec::new();
     for place in ["one", "another/and/longer"] {
-        let source = Source::unpack(&work.join(place).join("source"))?;
+        let source = Source::unpack("HEAD", &work.join(place).join("source"))?;
         let binary = source.build(&work.join(place).join("build"), MUSL)?;
         sums.push(sum(&binary)?);
         println!("{}  {}", sum(&binary)?, binary.display());

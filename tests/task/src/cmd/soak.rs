@@ -94,6 +94,7 @@ fn setup(seconds: u64) -> Setup {
         image: false,
         peers: false,
         packages: false,
+        before: false,
         profile: None,
         reboots: false,
         run: Some(format!("exec /init soak {seconds}")),

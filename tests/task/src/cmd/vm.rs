@@ -177,6 +177,7 @@ fn setup(args: &Args) -> Setup {
         image: args.image,
         peers: false,
         packages: false,
+        before: false,
         profile: args.profile,
         reboots: false,
         run: args.run.clone(),

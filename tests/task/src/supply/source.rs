@@ -18,11 +18,11 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// The commit that is checked out, unpacked into `tree`.
-    pub(crate) fn unpack(tree: &Path) -> Result<Self> {
+    /// A commit, for example `HEAD`, unpacked into `tree`.
+    pub(crate) fn unpack(commit: &str, tree: &Path) -> Result<Self> {
         let root = paths::root()?;
-        let commit = said("git", &["rev-parse", "HEAD"], &root)?;
-        let epoch = said("git", &["log", "-1", "--format=%ct"], &root)?;
+        let commit = said("git", &["rev-parse", commit], &root)?;
+        let epoch = said("git", &["log", "-1", "--format=%ct", &commit], &root)?;
         crate::kernels::remove(tree)?;
         fs::create_dir_all(tree).with_context(|| tree.display().to_string())?;
         let mut archive = Command::new("git")

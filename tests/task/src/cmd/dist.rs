@@ -45,5 +45,5 @@ pub(crate) fn check(target: &str) -> Result<()> {
     }
     packages::lint(&first)?;
     let before = packages::build(target, Some(BEFORE), &scratch.join("old"))?;
-    packages::rpm_lives(&before, &first)
+    packages::rpm_lives(&before, &first, target)
 }

@@ -15,11 +15,11 @@ const POLICY: &str = "etc/aegisbpf/policy.conf";
 /// Everything that rpm itself puts into the root.
 const DATABASE: &str = "var";
 
-/// Goes through it.
-pub(crate) fn lives(before: &Packages, now: &Packages) -> Result<()> {
-    let root = Root::new()?;
+/// Goes through it. Of a package for other processors as well: what it runs is the shell of the root.
+pub(crate) fn lives(before: &Packages, now: &Packages, target: &str) -> Result<()> {
+    let root = Root::new(!target.starts_with(std::env::consts::ARCH))?;
     let empty = root.files()?;
-    root.rpm(&["--install"], &[&before.rpm, &before.selinux])?;
+    root.put("--install", before)?;
     root.called(
         "the install",
         &[
@@ -34,8 +34,8 @@ pub(crate) fn lives(before: &Packages, now: &Packages) -> Result<()> {
     root.is("usr/sbin/aegisbpf", 0o755)?;
     root.is(POLICY, 0o644)?;
     let edited = "version=2\n[deny_path]\n/etc/shadow\n";
-    fs::write(root.0.join(POLICY), edited)?;
-    root.rpm(&["--upgrade"], &[&now.rpm, &now.selinux])?;
+    fs::write(root.path.join(POLICY), edited)?;
+    root.put("--upgrade", now)?;
     root.called(
         "the upgrade",
         &[
@@ -48,7 +48,7 @@ pub(crate) fn lives(before: &Packages, now: &Packages) -> Result<()> {
             "restorecon -RF /etc/aegisbpf",
         ],
     )?;
-    if fs::read_to_string(root.0.join(POLICY))? != edited {
+    if fs::read_to_string(root.path.join(POLICY))? != edited {
         bail!("the upgrade replaced a policy that was edited");
     }
     root.rpm(&["--erase"], &[Path::new("aegisbpf"), Path::new("aegisbpf-selinux")])?;
@@ -69,10 +69,14 @@ pub(crate) fn lives(before: &Packages, now: &Packages) -> Result<()> {
 }
 
 /// A root with a shell.
-struct Root(PathBuf);
+struct Root {
+    path: PathBuf,
+    /// Whether its packages are for other processors.
+    foreign: bool,
+}
 
 impl Root {
-    fn new() -> Result<Self> {
+    fn new(foreign: bool) -> Result<Self> {
         let root = paths::target_dir()?.join("packages/rpm-root");
         if root.exists() {
             fs::remove_dir_all(&root)?;
@@ -93,7 +97,13 @@ impl Root {
         // A device would need the privilege to make one, and nobody reads what scriptlets throw away.
         fs::create_dir_all(root.join("dev"))?;
         fs::write(root.join("dev/null"), "")?;
-        Ok(Self(root))
+        Ok(Self { path: root, foreign })
+    }
+
+    fn put(&self, how: &str, packages: &Packages) -> Result<()> {
+        let files: [&Path; 2] = [&packages.rpm, &packages.selinux];
+        let args = if self.foreign { [how, "--ignorearch"].to_vec() } else { vec![how] };
+        self.rpm(&args, &files)
     }
 
     /// As root, or as the root of a user namespace: scriptlets run in a changed root.
@@ -109,7 +119,7 @@ impl Root {
         // shell neither.
         command
             .args(["--force-debian", "--dbpath", "/var/lib/rpm", "--nodeps", "--nosignature", "--root"])
-            .arg(&self.0);
+            .arg(&self.path);
         let said = said(command.args(args).args(packages))?;
         // What was edited is kept aside, and rpm says so.
         let said: Vec<&str> = said.lines().filter(|line| !line.ends_with(".rpmsave")).collect();
@@ -118,7 +128,7 @@ impl Root {
 
     /// What was called since the last time, in its order.
     fn called(&self, when: &str, wanted: &[&str]) -> Result<()> {
-        let path = self.0.join(CALLS);
+        let path = self.path.join(CALLS);
         let calls = fs::read_to_string(&path)?;
         fs::write(path, "")?;
         let calls: Vec<&str> = calls.lines().collect();
@@ -129,8 +139,8 @@ impl Root {
     }
 
     fn is(&self, path: &str, mode: u32) -> Result<()> {
-        let found =
-            fs::metadata(self.0.join(path)).with_context(|| path.to_owned())?.permissions().mode() & 0o7777;
+        let found = fs::metadata(self.path.join(path)).with_context(|| path.to_owned())?.permissions().mode()
+            & 0o7777;
         if found != mode {
             bail!("{path} has the mode {found:o}");
         }
@@ -140,9 +150,9 @@ impl Root {
     /// Every file, without the database of rpm and the notes.
     fn files(&self) -> Result<Vec<PathBuf>> {
         let mut found = Vec::new();
-        walk(&self.0, &mut found)?;
+        walk(&self.path, &mut found)?;
         let mut below: Vec<PathBuf> =
-            found.iter().filter_map(|path| path.strip_prefix(&self.0).ok()).map(Path::to_owned).collect();
+            found.iter().filter_map(|path| path.strip_prefix(&self.path).ok()).map(Path::to_owned).collect();
         below.retain(|path| !path.starts_with(DATABASE) && path != Path::new(CALLS));
         below.sort();
         Ok(below)

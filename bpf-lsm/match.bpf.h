@@ -92,16 +92,43 @@ static __always_inline u32 mode_asked(u64 question)
 	return question >> 24 & 0xff;
 }
 
+enum set { OBJECTS, NAMES, TREES, TREE_NAMES, CGROUPS };
+
+/*
+ * What a map of the rule set of a slot holds at a key. The one place from which they are looked into: a place with one map
+ * the kernel puts in line, and copies the whole program and all that it knows of it for that (bpf_patch_insn_data(), v6.12);
+ * from one with several maps it calls the lookup, which only operations pay for that the filter lets through.
+ */
+static __attribute__((noinline)) void *entry_of(enum set which, u32 slot, const void *key)
+{
+	void *set = &objects;
+
+	/* Not a table of them, which could not be relocated. */
+	if (which == NAMES) {
+		set = &names;
+		asm volatile("");
+	} else if (which == TREES) {
+		set = &trees;
+		asm volatile("");
+	} else if (which == TREE_NAMES) {
+		set = &tree_names;
+		asm volatile("");
+	} else if (which == CGROUPS) {
+		set = &cgroups;
+		asm volatile("");
+	}
+	set = bpf_map_lookup_elem(set, &slot);
+	return set ? bpf_map_lookup_elem(set, key) : NULL;
+}
+
 /* What the rule set of a slot says about the inode of a number, at a place as set_place() has it, with a generation. */
 GLOBAL u64 said_of_number(u64 slot, u64 ino, u64 place, u64 generation)
 {
 	struct aegis_inode id = { .ino = ino };
 	struct aegis_object *object;
-	u32 key = slot;
-	void *set = bpf_map_lookup_elem(&objects, &key);
 
 	__builtin_memcpy(&id.dev, &place, sizeof(place));
-	object = set ? bpf_map_lookup_elem(set, &id) : NULL;
+	object = entry_of(OBJECTS, slot, &id);
 	if (!object || (!(object->flags & AEGIS_OBJECT_ANY_GENERATION) && object->generation != (u32)generation))
 		return 0;
 	return answer_of(object);
@@ -112,8 +139,6 @@ static __always_inline u64 place_of(const struct aegis_inode *id)
 	return (u64)id->volume << 32 | id->dev;
 }
 
-/* Of a directory nothing is said but in its own volume: looking at volume 0 as well made the verifier walk five times as
- * far (find_tree). */
 static __always_inline u64 said_of_exactly(u64 slot, struct inode *inode)
 {
 	struct aegis_inode id = {};
@@ -198,49 +223,52 @@ static __always_inline int is_unplaced(struct dentry *root)
 	return BPF_CORE_READ(root, d_flags) & DCACHE_DISCONNECTED;
 }
 
+/* What is at a dentry. Called by those that hold a name, who have no room on the stack for what this takes. */
+static __attribute__((noinline)) u32 identify_at(struct aegis_inode *id, struct dentry *dentry)
+{
+	return identify(id, BPF_CORE_READ(dentry, d_inode));
+}
+
 /* The rule on the name of a dentry. Its directory is looked up first: most have no such names. */
 GLOBAL u64 find_name(u64 slot, u64 dentry_address)
 {
 	struct dentry *dentry = (void *)dentry_address;
 	struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-	struct inode *directory = BPF_CORE_READ(parent, d_inode);
-	u32 slot_key = slot;
 	struct aegis_name key = {};
-	void *set;
+	u32 generation;
 
 	if (dentry == parent)
 		return is_unplaced(dentry) ? ANSWER_UNPLACED : 0;
-	if (!(flags_of(said_of_exactly(slot, directory)) & AEGIS_OBJECT_NAMES))
+	/* In its own volume alone: looking at volume 0 as well made the verifier walk five times as far. */
+	generation = identify_at(&key.directory, parent);
+	if (!(flags_of(said_of_number(slot, key.directory.ino, place_of(&key.directory), generation)) &
+	      AEGIS_OBJECT_NAMES))
 		return 0;
-	set = bpf_map_lookup_elem(&names, &slot_key);
-	identify(&key.directory, directory);
-	if (!set || bpf_probe_read_kernel_str(key.name, sizeof(key.name), BPF_CORE_READ(dentry, d_name.name)) <= 0)
+	if (bpf_probe_read_kernel_str(key.name, sizeof(key.name), BPF_CORE_READ(dentry, d_name.name)) <= 0)
 		return 0;
-	return answer_of(bpf_map_lookup_elem(set, &key));
+	return answer_of(entry_of(NAMES, slot, &key));
 }
 
 /* The tree that begins at a dentry, or at the place of what is `below` it, and denies the operation. */
 GLOBAL u64 tree_at(u64 asked, u64 dentry_address, u64 below_address)
 {
 	struct dentry *dentry = (void *)dentry_address, *below = (void *)below_address;
-	struct inode *directory = BPF_CORE_READ(dentry, d_inode);
-	u32 slot = slot_asked(asked), op = op_asked(asked);
-	void *set = bpf_map_lookup_elem(&trees, &slot);
 	struct aegis_name key = {};
-	u32 generation = identify(&key.directory, directory);
-	struct aegis_object *object = set ? bpf_map_lookup_elem(set, &key.directory) : NULL;
+	u32 generation = identify_at(&key.directory, dentry);
+	struct aegis_object *object = entry_of(TREES, slot_asked(asked), &key.directory);
 
 	if (!object || object->generation != generation)
 		return 0;
-	if (object->flags & AEGIS_OBJECT_TREE && object->ops & op)
+	/* Taken apart anew, where it is used: kept, the parts would lie on the stack. */
+	asm volatile("" : "+r"(asked));
+	if (object->flags & AEGIS_OBJECT_TREE && object->ops & op_asked(asked))
 		return answer_of(object);
 	/* A root is called "/", which is no name in any directory. */
 	if (!(object->flags & AEGIS_OBJECT_NAMES) || !below)
 		return 0;
 	bpf_probe_read_kernel_str(key.name, sizeof(key.name), BPF_CORE_READ(below, d_name.name));
-	set = bpf_map_lookup_elem(&tree_names, &slot);
-	object = set ? bpf_map_lookup_elem(set, &key) : NULL;
-	return object && object->ops & op ? answer_of(object) : 0;
+	object = entry_of(TREE_NAMES, slot_asked(asked), &key);
+	return object && object->ops & op_asked(asked) ? answer_of(object) : 0;
 }
 
 /*
@@ -309,9 +337,7 @@ GLOBAL u64 find_tree(u64 asked, u64 dentry, u64 mount)
 /* What the policy says about the cgroup of an id. */
 GLOBAL u32 flags_of_cgroup(u64 slot, u64 id)
 {
-	u32 key = slot;
-	void *set = bpf_map_lookup_elem(&cgroups, &key);
-	struct aegis_cgroup *entry = set ? bpf_map_lookup_elem(set, &id) : NULL;
+	struct aegis_cgroup *entry = entry_of(CGROUPS, slot, &id);
 
 	return entry ? entry->flags : 0;
 }

@@ -28,7 +28,7 @@ pub(crate) fn binary() -> Result<PathBuf> {
     if !status.context("cannot start cargo")?.success() {
         bail!("the build of {commit} failed");
     }
-    fs::copy(target.join(MUSL).join("release/aegisbpf"), &binary)?;
+    fs::rename(target.join(MUSL).join("release/aegisbpf"), &binary)?;
     kernels::remove(&tree)?;
     kernels::remove(&target)?;
     Ok(binary)

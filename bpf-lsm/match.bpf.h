@@ -139,14 +139,6 @@ static __always_inline u64 place_of(const struct aegis_inode *id)
 	return (u64)id->volume << 32 | id->dev;
 }
 
-static __always_inline u64 said_of_exactly(u64 slot, struct inode *inode)
-{
-	struct aegis_inode id = {};
-	u32 generation = identify(&id, inode);
-
-	return said_of_number(slot, id.ino, place_of(&id), generation);
-}
-
 /*
  * What the rules say about a merged file of overlayfs by the file in a layer that it is made for: a rule on that one
  * binds it here as well, before anything is copied up. A layer may be merged itself, once
@@ -156,11 +148,14 @@ static __always_inline u64 said_in_layer(u64 slot, struct inode *inode)
 {
 	for (int stacked = 0; stacked < 2; stacked++) {
 		struct inode *lies = BPF_CORE_READ(inode, i_private);
+		struct aegis_inode id = {};
+		u32 generation;
 		u64 said;
 
 		if (!lies || BPF_CORE_READ(inode, i_sb, s_magic) != OVERLAYFS_SUPER_MAGIC)
 			return 0;
-		said = said_of_exactly(slot, lies);
+		generation = identify(&id, lies);
+		said = said_of_number(slot, id.ino, place_of(&id), generation);
 		if (said)
 			return said;
 		inode = lies;

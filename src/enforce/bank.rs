@@ -209,22 +209,22 @@ impl Bank {
         let fields = self.control.slots.get(slot as usize).ok_or(EnforceError::Embedded("slot"))?;
         // Until it is complete it is nothing that anybody could go back to.
         fields.generation.store(0, Release);
-        match self.attach {
+        let filter = match self.attach {
             Attach::RawTracepoint => {
                 self.set("trace_paths", kind::HASH, slot, &rules.paths)?;
                 self.set("trace_trees", kind::LPM_TRIE, slot, &rules.prefixes)?;
+                None
             }
             Attach::Lsm | Attach::ModifyReturn => {
                 self.set("objects", kind::HASH, slot, &rules.objects)?;
                 self.set("names", kind::HASH, slot, &rules.names)?;
                 self.set("trees", kind::HASH, slot, &rules.trees)?;
                 self.set("tree_names", kind::HASH, slot, &rules.tree_names)?;
+                let filter = Filter::new(rules);
+                self.set("filters", kind::HASH, slot, &filter.parts())?;
+                Some(filter)
             }
-        }
-        let filter = self.filter.as_ref().map(|_| Filter::new(rules));
-        if let Some(filter) = &filter {
-            self.set("filters", kind::HASH, slot, &filter.parts())?;
-        }
+        };
         self.set("cgroups", kind::HASH, slot, &rules.cgroups)?;
         // The kernel's own update of the outer maps waited for every program that could still see the slot's old
         // content (maybe_wait_bpf_programs, kernel v4.20), so nobody reads what is written here.

@@ -6,7 +6,8 @@ use guest::AGENT;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// An emulated machine proves within this time, or does not.
 pub(super) const SOON: Duration = Duration::from_secs(100);
@@ -85,7 +86,7 @@ impl Agent {
     pub(super) fn event(&mut self, kind: &str, parts: &[&str]) -> Result<Value, CheckError> {
         let kind = format!("\"type\":\"{kind}\"");
         let process = self.process()?;
-        let end = std::time::Instant::now() + SOON;
+        let end = Instant::now() + SOON;
         loop {
             let text = process.stdout();
             let found = text
@@ -94,11 +95,11 @@ impl Agent {
             if let Some(line) = found {
                 return json(line);
             }
-            if std::time::Instant::now() > end {
+            if Instant::now() > end {
                 let want = format!("{kind} with {parts:?}");
                 return Err(CheckError::Differs { what: "event", want, got: text + &process.stderr() });
             }
-            std::thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(20));
         }
     }
 }
@@ -147,6 +148,21 @@ pub(super) fn ends(command: &Cmd, code: i32) -> Result<Outcome, CheckError> {
         return Ok(outcome);
     }
     Err(CheckError::Status { want: code, outcome: Box::new(outcome) })
+}
+
+/// Waits until something is so.
+pub(super) fn in_time(
+    what: &'static str,
+    mut so: impl FnMut() -> Result<bool, CheckError>,
+) -> Result<(), CheckError> {
+    let end = Instant::now() + SOON;
+    while !so()? {
+        if Instant::now() > end {
+            return Err(CheckError::Differs { what, want: "in time".into(), got: "not so".into() });
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
 }
 
 /// Wants a value at a JSON pointer.

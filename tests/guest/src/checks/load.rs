@@ -1,6 +1,6 @@
 //! Policies under load: swapped under readers, killed at every step, a thousand times over, a million rules.
 
-use super::agent::{Agent, Place, SOON, ask, at, ends, want};
+use super::agent::{Agent, Place, SOON, ask, at, ends, in_time, want};
 use super::{Check, CheckError, Ctx};
 use crate::killer::{self, End};
 use crate::report;
@@ -88,11 +88,9 @@ fn two_unheard(id: &str) -> Result<(Place, Agent, [String; 2]), CheckError> {
 /// An agent that a script starts, once it enforces.
 pub(super) fn unheard(script: &str) -> Result<Agent, CheckError> {
     let agent = Agent(Some(Cmd::sh(script).spawn()?));
-    let end = Instant::now() + SOON;
-    while Cmd::new(AGENT).args(["health", "--require", "enforce"]).run()?.code() != 0 {
-        want("the agent at work in time", Instant::now() < end, true)?;
-        thread::sleep(Duration::from_millis(200));
-    }
+    in_time("the agent at work", || {
+        Ok(Cmd::new(AGENT).args(["health", "--require", "enforce"]).run()?.code() == 0)
+    })?;
     Ok(agent)
 }
 

@@ -1,14 +1,12 @@
 //! From one ABI of pins to another and back, with a binary of each, under load.
 
-use super::agent::{Place, SOON, at, contains, ends, json, nothing_pinned, readable, want};
+use super::agent::{Place, SOON, at, contains, ends, in_time, json, nothing_pinned, readable, want};
 use super::load::{Met, under_readers};
 use super::{Check, CheckError};
 use crate::report;
 use crate::run::{Background, Cmd};
 use guest::{AGENT, AGENT_BEFORE, Line};
 use rustix::process::Signal;
-use std::thread;
-use std::time::{Duration, Instant};
 
 pub(super) const CHECKS: [Check; 2] = [
     Check { id: "upgrade.to-the-abi-after", run: |_| changed("upgrade-after", AGENT_BEFORE, AGENT) },
@@ -57,11 +55,7 @@ fn resolved(new: &str, place: &Place) -> Result<(), CheckError> {
     ends(&Cmd::new(new).args(["reset", "--yes"]), 0)?;
     nothing_pinned()?;
     // Of another version it is not known how to make it allow everything at once: the kernel takes it down.
-    let end = Instant::now() + SOON;
-    while !readable(&place.secret, 0)? && Instant::now() < end {
-        thread::sleep(Duration::from_millis(200));
-    }
-    want("secret readable", readable(&place.secret, 0)?, true)?;
+    in_time("secret readable", || readable(&place.secret, 0))?;
     let agent = start(new, place)?;
     want("secret readable", readable(&place.secret, 0)?, false)?;
     stop(agent)?;
@@ -83,11 +77,9 @@ fn command(binary: &str, place: &Place) -> Cmd {
 fn start(binary: &str, place: &Place) -> Result<Background, CheckError> {
     let run = format!("exec {binary} run --enforce --allow-unsigned-policy --policy {}", place.policy);
     let agent = Cmd::sh(&format!("{run} >/dev/null")).spawn()?;
-    let end = Instant::now() + SOON;
-    while Cmd::new(binary).args(["health", "--strict", "--require", "enforce"]).run()?.code() != 0 {
-        want("the agent at work in time", Instant::now() < end, true)?;
-        thread::sleep(Duration::from_millis(200));
-    }
+    in_time("the agent at work", || {
+        Ok(Cmd::new(binary).args(["health", "--strict", "--require", "enforce"]).run()?.code() == 0)
+    })?;
     Ok(agent)
 }
 

@@ -1,6 +1,6 @@
 //! What becomes of the agent itself: killed, told to stop, held up, replaced, unheard.
 
-use super::super::agent::{Agent, Place, SOON, TELLING, at, contains, ends, readable, want};
+use super::super::agent::{Agent, Place, SOON, TELLING, at, contains, ends, in_time, readable, want};
 use super::super::{Check, CheckError, Ctx};
 use super::{
     enforcing, health, health_comes, health_of, holds, kill, lives, nothing_holds, observing, refused, sh,
@@ -133,10 +133,7 @@ fn downgraded(_: &Ctx) -> Result<(), CheckError> {
     contains("reasons", &super::reasons(&said), "pinned by another version")?;
     ends(&Cmd::new(AGENT).args(["detach"]), 0)?;
     // Of another version it is not known how to make it allow everything at once: the kernel takes it down.
-    let end = Instant::now() + SOON;
-    while !readable(&place.secret, 0)? && Instant::now() < end {
-        thread::sleep(Duration::from_millis(200));
-    }
+    in_time("secret readable", || readable(&place.secret, 0))?;
     nothing_holds(&place)
 }
 

@@ -96,8 +96,12 @@ impl Row {
 
     /// By what its ceilings go: the series of the kernel, and the tier.
     fn place(&self) -> String {
-        let series: Vec<&str> = self.kernel.splitn(3, '.').take(2).collect();
-        format!("{} {}", series.join("."), self.tier)
+        format!("{} {}", self.series(), self.tier)
+    }
+
+    /// `6.12` of `6.12.117+deb13-cloud-amd64`.
+    pub(crate) fn series(&self) -> String {
+        Release::new(&self.kernel).series()
     }
 
     /// What was measured of this under that condition.

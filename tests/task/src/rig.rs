@@ -30,7 +30,7 @@ pub(crate) const LSM_APPARMOR: &str = "landlock,lockdown,yama,integrity,apparmor
 pub(crate) const LSM_SELINUX: &str = "landlock,lockdown,yama,integrity,selinux,bpf";
 
 /// How one VM differs from another.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Setup {
     /// Names the VM's log.

@@ -86,19 +86,10 @@ fn in_vm(agent: &Path, out: &mut dyn Write) -> Result<i32> {
     let setup = Setup {
         name: "demo".to_owned(),
         lsm: LSM_WITH_BPF.to_owned(),
-        params: Vec::new(),
-        modules: Vec::new(),
-        disks: false,
         memory_mib: 1536,
         smp: 2,
-        counted: false,
-        image: false,
-        peers: false,
-        packages: false,
-        before: false,
-        profile: None,
-        reboots: false,
         run: Some(format!("{plain}{} demo", guest::AGENT)),
+        ..Setup::default()
     };
     let (machine, _media) = rig.machine(&kernel, &setup)?;
     single::run(&machine, LIMIT, out)

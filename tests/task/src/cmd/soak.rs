@@ -85,19 +85,10 @@ fn setup(seconds: u64) -> Setup {
     Setup {
         name: "soak".to_owned(),
         lsm: LSM_WITH_BPF.to_owned(),
-        params: Vec::new(),
-        modules: Vec::new(),
-        disks: false,
         memory_mib: 1536,
         smp: PROCESSORS,
-        counted: false,
-        image: false,
-        peers: false,
-        packages: false,
-        before: false,
-        profile: None,
-        reboots: false,
         run: Some(format!("exec /init soak {seconds}")),
+        ..Setup::default()
     }
 }
 

@@ -175,11 +175,8 @@ fn setup(args: &Args) -> Setup {
         smp: args.smp,
         counted: args.counted,
         image: args.image,
-        peers: false,
-        packages: false,
-        before: false,
         profile: args.profile,
-        reboots: false,
         run: args.run.clone(),
+        ..Setup::default()
     }
 }

@@ -321,23 +321,18 @@ struct Line {
 impl Line {
     fn ours(row: &Row) -> Self {
         let cost = |&(rules, condition): &(f64, &str)| Some((rules, Self::cost(row, condition)?));
-        Self { name: series(row), opacity: "1", points: COUNTS.iter().filter_map(cost).collect() }
+        Self { name: row.series(), opacity: "1", points: COUNTS.iter().filter_map(cost).collect() }
     }
 
     fn empty(row: &Row) -> Self {
         let cost = Self::cost(row, EMPTY);
         let points = cost.map(|cost| vec![(1.0, cost), (1_000_000.0, cost)]).unwrap_or_default();
-        Self { name: format!("{}, empty", series(row)), opacity: ".4", points }
+        Self { name: format!("{}, empty", row.series()), opacity: ".4", points }
     }
 
     fn cost(row: &Row, condition: &str) -> Option<f64> {
         Some(float(row.over(row.find(condition, OPEN)?).p50))
     }
-}
-
-/// `6.12` of `6.12.117+deb13-cloud-amd64`.
-fn series(row: &Row) -> String {
-    row.kernel.split('.').take(2).collect::<Vec<_>>().join(".")
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub(super) fn kernels(record: &Record, ways: usize) -> String {
     let mut kernels: Vec<&str> = record.rows.values().map(|outcome| outcome.kernel.as_str()).collect();
     kernels.sort_by(|a, b| Release::new(a).cmp(&Release::new(b)));
     kernels.dedup();
-    let named = kernels.iter().map(|kernel| series(kernel));
+    let named = kernels.iter().map(|kernel| Release::new(kernel).series());
     let columns: Vec<String> = std::iter::once(format!("of {ways} ways to a file")).chain(named).collect();
     let mut out = head(&columns.iter().map(String::as_str).collect::<Vec<_>>());
     for (what, tier, end) in [
@@ -45,7 +45,7 @@ type Value = fn(&Row) -> Option<String>;
 
 /// What a few things cost, by tier.
 pub(super) fn costs(bench: &Bench) -> String {
-    let of = |tier: &str| bench.rows.values().find(|row| row.tier == tier && series(&row.kernel) == SERIES);
+    let of = |tier: &str| bench.rows.values().find(|row| row.tier == tier && row.series() == SERIES);
     let rows = [of("bpf-lsm"), of("modify-return")];
     let what = format!("on Linux {SERIES}, over nothing attached");
     let mut out = head(&[&what, "`bpf-lsm`", "`modify-return`"]);
@@ -82,11 +82,6 @@ fn whole(row: &Row, what: &str) -> Option<String> {
 fn tenths(part: u64, whole: u64) -> String {
     let rounded = (part + whole / 2) / whole.max(1);
     format!("{}.{}", rounded / 10, rounded % 10)
-}
-
-/// `6.12` of `6.12.117+deb13-cloud-amd64`.
-fn series(kernel: &str) -> String {
-    kernel.split('.').take(2).collect::<Vec<_>>().join(".")
 }
 
 #[cfg(test)]
